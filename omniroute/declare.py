@@ -60,35 +60,20 @@ class Declaration:
 def option(
     help: str,
     *,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
-    pattern: str | None = None,
-    min_length: int | None = None,
-    max_length: int | None = None,
     secret: bool = False,
     reload: Literal["live", "restart"] = "live",
-    examples: list[Any] | None = None,
+    **bounds: Any,
 ) -> msgspec.Meta:
-    """The help and bounds of one option. `help` is written for the person editing YAML."""
+    """The help and bounds of one option. `help` is written for the person editing YAML.
+
+    `bounds` are those of `msgspec.Meta`: `ge gt le lt pattern min_length max_length examples`.
+    """
     extra: dict[str, Any] = {}
     if secret:
         extra["x-secret"] = True
     if reload == "restart":
         extra["x-reload"] = "restart"
-    return msgspec.Meta(
-        description=help,
-        ge=ge,
-        gt=gt,
-        le=le,
-        lt=lt,
-        pattern=pattern,
-        min_length=min_length,
-        max_length=max_length,
-        examples=examples,
-        extra_json_schema=extra or None,
-    )
+    return msgspec.Meta(description=help, extra_json_schema=extra or None, **bounds)
 
 
 def declared(cls: type) -> Declaration | None:

@@ -19,10 +19,14 @@ class _Struct(msgspec.Struct, omit_defaults=True, kw_only=True):
     pass
 
 
+class _Frozen(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
+    pass
+
+
 # ── content ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class Signature(_Struct, frozen=True):
+class Signature(_Frozen, frozen=True):
     """A provider's proof that it wrote something: an Anthropic thinking signature, a Gemini thought
     signature, a Responses encrypted reasoning item. Only valid at the wire (and model family) that made it.
 
@@ -34,7 +38,7 @@ class Signature(_Struct, frozen=True):
     id: str | None = None
 
 
-class Source(_Struct, frozen=True):
+class Source(_Frozen, frozen=True):
     """Where bytes come from: exactly one of `data` (base64), `url`, `file_id`, `text`."""
 
     data: str | None = None
@@ -44,7 +48,7 @@ class Source(_Struct, frozen=True):
     media_type: str | None = None
 
 
-class Citation(_Struct, frozen=True):
+class Citation(_Frozen, frozen=True):
     """A reference of an answer. `start` and `end` are character offsets into the text of its part.
 
     `native` is the annotation as its own wire wrote it.
@@ -186,7 +190,7 @@ class Tool(_Struct):
     native: Doc | None = None
 
 
-class ToolChoice(_Struct, frozen=True):
+class ToolChoice(_Frozen, frozen=True):
     """`named` calls the one tool in `names`; `allowed` restricts auto or required (`must`) to `names`."""
 
     mode: Literal["auto", "none", "required", "named", "allowed"] = "auto"
@@ -197,7 +201,7 @@ class ToolChoice(_Struct, frozen=True):
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class Reasoning(_Struct, frozen=True):
+class Reasoning(_Frozen, frozen=True):
     """How much to think, as the client said it: an effort word, a token budget, or "as you like" (`adaptive`).
 
     `enabled` False asks for none. `visible` asks for the thoughts (Gemini `includeThoughts`, Responses
@@ -212,7 +216,7 @@ class Reasoning(_Struct, frozen=True):
     summary: str | None = None
 
 
-class OutputFormat(_Struct, frozen=True):
+class OutputFormat(_Frozen, frozen=True):
     kind: Literal["text", "json_object", "json_schema"]
     name: str | None = None
     description: str | None = None
@@ -315,7 +319,7 @@ FinishReason = Literal[
 ]
 
 
-class Finish(_Struct, frozen=True):
+class Finish(_Frozen, frozen=True):
     """Why the model stopped. `sequence` is the stop sequence that was met; `native` the upstream's own word."""
 
     reason: FinishReason = "stop"
@@ -349,25 +353,25 @@ class Answer(_Struct):
 # not say it leaves pieces open until `Finish`, and fragments of several calls may interleave.
 
 
-class Start(_Struct, tag="start", frozen=True):
+class Start(_Frozen, tag="start", frozen=True):
     id: str = ""
     model: str = ""
     created: int = 0
 
 
-class TextDelta(_Struct, tag="text", frozen=True):
+class TextDelta(_Frozen, tag="text", frozen=True):
     part: int
     text: str
     choice: int = 0
 
 
-class RefusalDelta(_Struct, tag="refusal", frozen=True):
+class RefusalDelta(_Frozen, tag="refusal", frozen=True):
     part: int
     text: str
     choice: int = 0
 
 
-class ThinkingDelta(_Struct, tag="thinking", frozen=True):
+class ThinkingDelta(_Frozen, tag="thinking", frozen=True):
     """`block` counts the paragraphs of one piece of reasoning (Responses `summary_index`)."""
 
     part: int
@@ -377,7 +381,7 @@ class ThinkingDelta(_Struct, tag="thinking", frozen=True):
     block: int = 0
 
 
-class SignatureDelta(_Struct, tag="signature", frozen=True):
+class SignatureDelta(_Frozen, tag="signature", frozen=True):
     """The whole signature of a part. `redacted`: the part is thinking of which only this is given."""
 
     part: int
@@ -386,7 +390,7 @@ class SignatureDelta(_Struct, tag="signature", frozen=True):
     choice: int = 0
 
 
-class CallStart(_Struct, tag="call", frozen=True):
+class CallStart(_Frozen, tag="call", frozen=True):
     part: int
     id: str
     name: str
@@ -395,19 +399,19 @@ class CallStart(_Struct, tag="call", frozen=True):
     choice: int = 0
 
 
-class CallDelta(_Struct, tag="arguments", frozen=True):
+class CallDelta(_Frozen, tag="arguments", frozen=True):
     part: int
     arguments: str
     choice: int = 0
 
 
-class CitationDelta(_Struct, tag="citation", frozen=True):
+class CitationDelta(_Frozen, tag="citation", frozen=True):
     part: int
     citation: Citation
     choice: int = 0
 
 
-class WholePart(_Struct, tag="whole", frozen=True):
+class WholePart(_Frozen, tag="whole", frozen=True):
     """Content that arrives in one piece: an image, audio, an `Opaque` block."""
 
     part: int
@@ -415,28 +419,28 @@ class WholePart(_Struct, tag="whole", frozen=True):
     choice: int = 0
 
 
-class LogprobsDelta(_Struct, tag="logprobs", frozen=True):
+class LogprobsDelta(_Frozen, tag="logprobs", frozen=True):
     logprobs: Doc
     choice: int = 0
 
 
-class PartEnd(_Struct, tag="part_end", frozen=True):
+class PartEnd(_Frozen, tag="part_end", frozen=True):
     part: int
     choice: int = 0
 
 
-class Finished(_Struct, tag="finish", frozen=True):
+class Finished(_Frozen, tag="finish", frozen=True):
     finish: Finish
     choice: int = 0
 
 
-class UsageDelta(_Struct, tag="usage", frozen=True):
+class UsageDelta(_Frozen, tag="usage", frozen=True):
     """Totals so far: replaces what came before, never adds to it. May come before or after `Finished`."""
 
     usage: Usage
 
 
-class Failure(_Struct, tag="failure", frozen=True):
+class Failure(_Frozen, tag="failure", frozen=True):
     """The upstream said in the stream that it failed (`kind`, `message` as in `errors.Problem`)."""
 
     kind: str
@@ -446,11 +450,11 @@ class Failure(_Struct, tag="failure", frozen=True):
     retry_after: float | None = None
 
 
-class Ping(_Struct, tag="ping", frozen=True):
+class Ping(_Frozen, tag="ping", frozen=True):
     """A sign of life without content."""
 
 
-class End(_Struct, tag="end", frozen=True):
+class End(_Frozen, tag="end", frozen=True):
     """The wire's terminal event was seen: all that was to come has come."""
 
 
