@@ -1,0 +1,1 @@
+"""From text to checked, frozen settings. Opens files; knows no HTTP."""
