@@ -20,6 +20,8 @@ Doc = dict[str, Any]
 Tier = Literal["subscription", "api_key", "cheap", "free"]
 Scope = Literal["use", "admin", "metrics"]
 Per = Literal["day", "week", "month"]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +96,7 @@ class Limits(Options, frozen=True, kw_only=True):
 
     rpm: Annotated[Count | None, option("Requests a minute.")] = None
     tpm: Annotated[Count | None, option("Tokens a minute.")] = None
-    concurrency: Annotated[int | None, option("Requests at once.", ge=1)] = None
+    concurrency: Annotated[AtLeastOne | None, option("Requests at once.")] = None
     min_interval: Annotated[Duration | None, option("Least time between two requests.")] = None
     queue: Annotated[Queue | None, option("What happens to a request over a limit.")] = None
 
@@ -139,10 +141,10 @@ class Price(Options, frozen=True, kw_only=True):
 
     input: Annotated[float, option("Prompt tokens.", ge=0)] = 0
     output: Annotated[float, option("Generated tokens.", ge=0)] = 0
-    cached: Annotated[float | None, option("Prompt tokens read from a cache.", ge=0)] = None
-    cache_write: Annotated[float | None, option("Prompt tokens written to a 5 min cache.", ge=0)] = None
-    cache_write_1h: Annotated[float | None, option("Prompt tokens written to a 1 h cache.", ge=0)] = None
-    reasoning: Annotated[float | None, option("Reasoning tokens.", ge=0)] = None
+    cached: Annotated[NotNegative | None, option("Prompt tokens read from a cache.")] = None
+    cache_write: Annotated[NotNegative | None, option("Prompt tokens written to a 5 min cache.")] = None
+    cache_write_1h: Annotated[NotNegative | None, option("Prompt tokens written to a 1 h cache.")] = None
+    reasoning: Annotated[NotNegative | None, option("Reasoning tokens.")] = None
 
 
 class ThinkingLimits(Options, frozen=True, kw_only=True):
