@@ -122,7 +122,7 @@ def strategy(
 
 
 def transform_op(name: str, *, example: str, stability: Stability = "steady") -> Callable[[T], T]:
-    """An edit of a document: `compile() -> edit(document, names)`."""
+    """An edit of a document: `parse(value)`, `schema()`, then `compile() -> edit(work)`."""
     return _declare("transform_op", name, example=example, stability=stability)
 
 

@@ -4,6 +4,7 @@
     ├── ConfigError          the file is wrong; carries every finding of the load
     ├── ConfigUnreadable     the file could not be read at all
     ├── Refused              this request gets an answer of our own; carries a `Problem`
+    │   └── TransformFailed  a transform could not do its edit; names the transform
     ├── UpstreamError        a provider failed before the commit point; carries a `Problem`
     ├── UnsupportedContent   a codec met content that it does not know
     └── MalformedStream      bytes of a stream that its wire format does not allow
@@ -136,6 +137,20 @@ class Refused(OmniRouteError):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         super().__init__(problem.message)
+
+
+class TransformFailed(Refused):
+    """Raised when a transform fails at run time. The document may be half edited: throw it away."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(
+            Problem(
+                kind="server",
+                code="transform_failed",
+                message=f"The transform '{name}' failed: {message}",
+            )
+        )
 
 
 class UpstreamError(OmniRouteError):

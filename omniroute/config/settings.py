@@ -23,6 +23,14 @@ Per = Literal["day", "week", "month"]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Condition = Annotated[str, msgspec.Meta(extra_json_schema={"x-syntax": "jmespath"})]
+WireName = Annotated[str, msgspec.Meta(extra_json_schema={"x-known": "wire"})]
+CredentialName = Annotated[str, msgspec.Meta(extra_json_schema={"x-known": "credential"})]
+TransportName = Annotated[str, msgspec.Meta(extra_json_schema={"x-known": "transport"})]
+HeaderText = Annotated[str, msgspec.Meta(extra_json_schema={"x-header": True})]
+OpDoc = Annotated[Doc, msgspec.Meta(extra_json_schema={"x-component": "transform_op"})]
+
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """A component as the config names it: `kind` is its registered name, `options` its own keys.
@@ -34,6 +42,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     options: Doc = {}
     place: str = ""
+
+
+StageSpec = Annotated[Spec, msgspec.Meta(extra_json_schema={"x-component": "stage"})]
+StrategySpec = Annotated[Spec, msgspec.Meta(extra_json_schema={"x-component": "strategy"})]
 
 
 # ── server ───────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +178,7 @@ class Model(Options, frozen=True, kw_only=True):
     thinking: ThinkingLimits | None = None
     aliases: Annotated[tuple[str, ...], option("Other names of the model at this provider.")] = ()
     quirks: Annotated[tuple[str, ...], option("Words for what the model's API does differently.")] = ()
-    format: Annotated[str | None, option("The wire format of this model, if not the provider's.")] = None
+    format: Annotated[WireName | None, option("The wire format of this model, if not the provider's.")] = None
     enabled: Annotated[bool, option("Whether it may be used.")] = True
 
 
@@ -202,7 +214,9 @@ class Account(Options, frozen=True, kw_only=True):
 class ProviderAuth(Options, frozen=True, kw_only=True):
     """How the credential is sent."""
 
-    type: Annotated[str, option("How requests are authenticated: bearer, header, query, none, …")] = "bearer"
+    type: Annotated[
+        CredentialName, option("How requests are authenticated: bearer, header, query, none, …")
+    ] = "bearer"
     header: Annotated[str | None, option("Header name, for `type: header`.")] = None
     query: Annotated[str | None, option("Parameter name, for `type: query`.")] = None
     prefix: Annotated[str, option("Text before the key in the header.")] = ""
@@ -248,7 +262,7 @@ class Outcome(Options, frozen=True, kw_only=True):
 
 class FormatEndpoint(Options, frozen=True, kw_only=True):
     base_url: Annotated[str, option("Where the vendor's SDK would point: …/v1 or …/v1beta.")]
-    headers: Annotated[dict[str, str], option("Headers for this format only.")] = {}
+    headers: Annotated[dict[str, HeaderText], option("Headers for this format only.")] = {}
     auth: ProviderAuth | None = None
 
 
@@ -262,21 +276,25 @@ class Provider(Options, frozen=True, kw_only=True):
         msgspec.field(default=None, name="from")
     )
     description: Annotated[str | None, option("A line for humans.")] = None
-    format: Annotated[str | None, option("The wire format that it speaks.")] = None
+    format: Annotated[WireName | None, option("The wire format that it speaks.")] = None
     base_url: Annotated[str | None, option("Where the vendor's SDK would point: …/v1 or …/v1beta.")] = None
     formats: Annotated[
-        dict[str, FormatEndpoint],
+        dict[WireName, FormatEndpoint],
         option("Several formats, each with its URL; the client's own is preferred."),
     ] = {}
-    transport: Annotated[str, option("How it is reached: `http`, or a built-in one such as `demo`.")] = "http"
+    transport: Annotated[
+        TransportName, option("How it is reached: `http`, or a built-in one such as `demo`.")
+    ] = "http"
     auth: ProviderAuth = ProviderAuth()
-    headers: Annotated[dict[str, str], option("Headers sent with every request.")] = {}
+    headers: Annotated[dict[str, HeaderText], option("Headers sent with every request.")] = {}
     prefix: Annotated[tuple[str, ...], option("Short names before the slash of a model name.")] = ()
     tier: Annotated[Tier, option("What it costs, roughly: the order of the strategy `tiered`.")] = "api_key"
     enabled: Annotated[bool, option("Whether it may be used.")] = True
     models: Annotated[dict[str, Model], option('Its models. None, or `"*"`: any name is taken.')] = {}
-    accounts: Annotated[dict[str, Account], option("Its credentials.")] = {}
-    strategy: Annotated[Spec, option("How accounts are chosen.")] = Spec(kind="fill-first", name="fill-first")
+    accounts: Annotated[dict[Name, Account], option("Its credentials.")] = {}
+    strategy: Annotated[StrategySpec, option("How accounts are chosen.")] = Spec(
+        kind="fill-first", name="fill-first"
+    )
     proxy: Annotated[str | None, option("Name of the outbound proxy, or `direct`.")] = None
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
@@ -305,7 +323,7 @@ class ComboTarget(Options, frozen=True, kw_only=True):
     model: Annotated[str, option("`provider/model`, an alias, or a combo.")]
     weight: Annotated[float, option("Share under the strategy `weighted`.", ge=0)] = 1
     when: Annotated[
-        str | None, option("JMESPath over the request; a target is left out when it is false.")
+        Condition | None, option("JMESPath over the request; a target is left out when it is false.")
     ] = None
     params: Annotated[Doc, option("Settings of the request to set for this target.")] = {}
     timeout: Annotated[Duration | None, option("Deadline of an attempt, instead of the provider's.")] = None
@@ -316,7 +334,7 @@ class Combo(Options, frozen=True, kw_only=True):
     """A named list of targets: the next is tried when one fails."""
 
     targets: Annotated[tuple[ComboTarget, ...], option("In the order of the strategy `fill-first`.")] = ()
-    strategy: Annotated[Spec, option("How the targets are ordered.")] = Spec(
+    strategy: Annotated[StrategySpec, option("How the targets are ordered.")] = Spec(
         kind="fill-first", name="fill-first"
     )
     enabled: Annotated[bool, option("A disabled combo is unknown to clients.")] = True
@@ -338,15 +356,15 @@ class Transform(Options, frozen=True, kw_only=True):
     side: Annotated[
         Literal["client", "upstream"], option("In the client's format, or in the upstream's.")
     ] = "upstream"
-    when: Annotated[str | None, option("JMESPath; the edit happens only where it is true.")] = None
-    ops: Annotated[tuple[Doc, ...], option("The edits, in order.")] = ()
+    when: Annotated[Condition | None, option("JMESPath; the edit happens only where it is true.")] = None
+    ops: Annotated[tuple[OpDoc, ...], option("The edits, in order.")] = ()
     description: Annotated[str | None, option("A line for humans.")] = None
 
 
 class Pipeline(Options, frozen=True, kw_only=True):
     """What a request goes through, in the order written."""
 
-    stages: Annotated[tuple[Spec, ...], option("Stage names, middleware names, or inline stages.")] = ()
+    stages: Annotated[tuple[StageSpec, ...], option("Stage names, middleware names, or inline stages.")] = ()
     endpoints: Annotated[
         tuple[str, ...], option("Endpoint families that it serves: chat, count_tokens, …")
     ] = ()
@@ -400,17 +418,17 @@ class Settings(Options, frozen=True, kw_only=True):
         Secret, option("Where state lives: memory, sqlite:PATH, redis://…", secret=True, reload="restart")
     ] = Secret("memory")
     auth: Auth = Auth()
-    keys: Annotated[dict[str, Key], option("Keys of clients, by name.")] = {}
-    providers: Annotated[dict[str, Provider], option("Providers, by id.")] = {}
-    proxies: Annotated[dict[str, Proxy], option("Outbound proxies, by name.")] = {}
+    keys: Annotated[dict[Name, Key], option("Keys of clients, by name.")] = {}
+    providers: Annotated[dict[Name, Provider], option("Providers, by id.")] = {}
+    proxies: Annotated[dict[Name, Proxy], option("Outbound proxies, by name.")] = {}
     proxy: Annotated[str | None, option("The outbound proxy of all that name none.")] = None
-    combos: Annotated[dict[str, Combo], option("Fallback chains, by name.")] = {}
-    strategies: Annotated[dict[str, Spec], option("Strategies with parameters, by name.")] = {}
+    combos: Annotated[dict[Name, Combo], option("Fallback chains, by name.")] = {}
+    strategies: Annotated[dict[Name, StrategySpec], option("Strategies with parameters, by name.")] = {}
     models: Annotated[dict[str, str], option("Aliases, exact or with one *.")] = {}
     default: Annotated[str | None, option("What an unknown model name means.")] = None
-    middleware: Annotated[dict[str, Spec], option("Named, configured stages.")] = {}
-    transforms: Annotated[dict[str, Transform], option("Declarative edits, by name.")] = {}
-    pipelines: Annotated[dict[str, Pipeline], option("Pipelines, by name.")] = {}
+    middleware: Annotated[dict[Name, StageSpec], option("Named, configured stages.")] = {}
+    transforms: Annotated[dict[Name, Transform], option("Declarative edits, by name.")] = {}
+    pipelines: Annotated[dict[Name, Pipeline], option("Pipelines, by name.")] = {}
     routes: Annotated[tuple[Route, ...], option("Which pipeline serves what; first match wins.")] = ()
     log: Log = Log()
     metrics: Metrics = Metrics()

@@ -146,6 +146,8 @@ class Wire(ABC):
     """What tool names this wire accepts; the bridge renames others one to one, and back in the answer."""
     call_ids: ClassVar[NameRule | None] = None
     """Likewise for the ids of tool calls."""
+    namespaces: ClassVar[bool] = False
+    """Whether tools may stand in named groups; elsewhere the bridge makes one name of both."""
 
     # request in, request out ────────────────────────────────────────────────────────────────────
     @abstractmethod

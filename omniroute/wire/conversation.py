@@ -158,12 +158,16 @@ Role = Literal["system", "developer", "user", "assistant"]
 
 class Turn(_Struct):
     """One message. System and developer turns stand where they stood; tool results stand in `user` turns
-    (a wire with a `tool` role gives one turn a result; writers merge neighbours where the wire wants it)."""
+    (a wire with a `tool` role gives one turn a result; writers merge neighbours where the wire wants it).
+
+    `phase` is the Responses word for an assistant message that only comments (`commentary`) or answers
+    (`final_answer`)."""
 
     role: Role
     parts: list[Part]
     name: str | None = None
     id: str | None = None
+    phase: str | None = None
 
 
 # ── request ──────────────────────────────────────────────────────────────────────────────────────

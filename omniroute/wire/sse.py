@@ -20,10 +20,10 @@ class EventSplitter:
     Raises `MalformedStream` when one event outgrows `MAX_EVENT`.
     """
 
-    __slots__ = ("_data", "_name", "_rest", "_size", "_skip_lf", "_started")
+    __slots__ = ("_data", "_name", "_pieces", "_size", "_skip_lf", "_started")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
         self._name = ""
         self._data: list[bytes] = []
         self._size = 0
@@ -40,15 +40,17 @@ class EventSplitter:
                 chunk = chunk[1:]
         if not chunk:
             return []
-        buffer = self._rest + chunk if self._rest else chunk
-        if b"\r" in buffer:
-            if buffer.endswith(b"\r"):
-                self._skip_lf = True
-            buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        lines = buffer.split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) + self._size > MAX_EVENT:
-            raise MalformedStream(f"an event of the stream is larger than {MAX_EVENT} bytes")
+        if b"\r" in chunk:
+            self._skip_lf = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b"\n" not in chunk:
+            # A long line in many chunks is joined once, at its end.
+            self._keep(chunk)
+            return []
+        lines = chunk.split(b"\n")
+        if self._pieces:
+            lines[0] = self._line_so_far() + lines[0]
+        rest = lines.pop()
         events: list[Event] = []
         for line in lines:
             if line:
@@ -57,23 +59,38 @@ class EventSplitter:
                 events.append(self._take())
             else:
                 self._name = ""
+        self._keep(rest)
         return events
 
     def end(self) -> list[Event]:
         """The stream is over. A last event without its blank line still counts: its payload has arrived."""
-        if self._rest:
-            self._line(self._rest)
-            self._rest = b""
+        rest = self._line_so_far()
+        if rest:
+            self._line(rest)
         return [self._take()] if self._data else []
 
     def _start(self, chunk: bytes) -> bytes:
-        buffer = self._rest + chunk
+        """The first chunk without the byte-order mark; empty until it is clear whether there is one."""
+        buffer = self._line_so_far() + chunk
         if len(buffer) < 3 and _BOM.startswith(buffer):
-            self._rest = buffer
+            self._pieces = [buffer]
             return b""
         self._started = True
-        self._rest = b""
         return buffer[3:] if buffer.startswith(_BOM) else buffer
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what came of a line, unless its event is too large already."""
+        if rest:
+            self._pieces.append(rest)
+            self._size += len(rest)
+        if self._size > MAX_EVENT:
+            raise MalformedStream(f"an event of the stream is larger than {MAX_EVENT} bytes")
+
+    def _line_so_far(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        line = b"".join(pieces)
+        self._size = max(0, self._size - len(line))
+        return line
 
     def _line(self, line: bytes) -> None:
         if line.startswith(b"data:"):

@@ -1,0 +1,122 @@
+"""`omniroute explain`: what would happen to a request, without sending it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from omniroute.config.load import find_config, load
+from omniroute.engine.build import Workshop, build
+from omniroute.engine.generation import Generation
+from omniroute.errors import ConfigError, ConfigUnreadable
+from omniroute.registry import Registry
+from omniroute.registry import load as load_registry
+from omniroute.routing.explain import explanation, explanation_text
+from omniroute.routing.facts import BYTES_PER_TOKEN, Facts
+from omniroute.routing.plan import plan
+from omniroute.state.state import State
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "explain",
+        help="show the plan for a model or a request",
+        description="The plan: what a name means, every stage and target, what is in, out or later, and why.",
+        epilog="examples: omniroute explain always-on    omniroute explain request.json    omniroute explain pipeline chat",
+    )
+    parser.add_argument("what", nargs="+", help="a model name, a file with a request, or `pipeline NAME`")
+    parser.add_argument("--config", "-c", help="the configuration file")
+    parser.add_argument("--key", help="the name of a calling key")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    registry = load_registry()
+    state = State()
+    try:
+        loaded = load(find_config(args.config, os.environ, Path.cwd()), env=os.environ, registry=registry)
+        generation = build(loaded, 1, Workshop(registry, state, _no_transport(registry), lambda record: None))
+    except ConfigUnreadable as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if args.what[0] == "pipeline" and len(args.what) == 2:
+        return _pipeline(generation, args.what[1], args.json)
+    return _plan(generation, state, args)
+
+
+def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int:
+    model, document = _asked(args.what[0])
+    caller = generation.keyring.named(args.key) if args.key else None
+    if args.key and caller is None:
+        print(f"there is no key {args.key!r}", file=sys.stderr)
+        return 1
+    facts = Facts(
+        model=model,
+        wire="openai-chat",
+        operation="chat",
+        stream=bool(document.get("stream")),
+        tokens=len(msgspec.json.encode(document)) // BYTES_PER_TOKEN,
+        headers={},
+        caller=caller,
+        document=lambda: document,
+    )
+    made = plan(generation.directory, facts, state, now=state.clock(), dice=state.dice)
+    if made is None:
+        near = generation.directory.near(model)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        print(f"there is no model, alias or combo {model!r}.{hint}", file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps(explanation(made, state.clock()), indent=2))
+        return 0
+    print(explanation_text(made, state.clock()))
+    chat = generation.families.get("chat")
+    if chat is not None:
+        print(f"pipeline {chat.name}: " + " → ".join([s.name for s in chat.steps] + ["send"]))
+    return 0
+
+
+def _asked(what: str) -> tuple[str, dict[str, Any]]:
+    path = Path(what)
+    if what.endswith(".json") and path.is_file():
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return str(document.get("model", "")), document
+    return what, {}
+
+
+def _pipeline(generation: Generation, name: str, as_json: bool) -> int:
+    pipeline = generation.pipelines.get(name)
+    if pipeline is None:
+        print(f"there is no pipeline {name!r}; there are {', '.join(generation.pipelines)}", file=sys.stderr)
+        return 1
+    rows = [
+        {
+            "name": s.name,
+            "stage": s.stage,
+            "shape": type(s.part).__name__.lower(),
+            "from": s.place or "built in",
+        }
+        for s in pipeline.steps
+    ]
+    rows.append({"name": "send", "stage": "send", "shape": "end", "from": "built in"})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        print(f"  {row['name']:<20} {row['shape']:<9} {row['from']}")
+    return 0
+
+
+def _no_transport(registry: Registry) -> Any:
+    """Building needs transports; explaining never sends."""
+    return lambda kind: registry.find("transport", kind)

@@ -1,0 +1,356 @@
+"""The form of every value: unknown keys, types, words, bounds, quantities, components. All problems at once."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from omniroute.config.codes import Code
+from omniroute.config.marks import Map, Mark, Path, Seq, Unresolved, ignored
+from omniroute.config.normalise import Names, fitting
+from omniroute.config.report import Report, did_you_mean, one_of
+from omniroute.config.secrets import Secret
+from omniroute.config.shape import (
+    COMPONENT_KEY,
+    Component,
+    Flag,
+    Listed,
+    Number,
+    OneOf,
+    Record,
+    Shape,
+    Table,
+    Text,
+    Words,
+    Written,
+)
+from omniroute.declare import Kind
+
+Condition = Callable[[str], object]
+"""Compiles a condition; raises `ValueError` with words for the person editing."""
+
+BUILT_IN: Mapping[str, tuple[str, ...]] = {
+    "transport": ("http",),
+    "credential": ("bearer", "header", "query", "none"),
+}
+"""Names that need no component."""
+
+NOUNS: Mapping[str, str] = {
+    "stage": "stage or middleware",
+    "strategy": "strategy",
+    "transform_op": "op",
+    "wire": "wire format",
+    "credential": "kind of authentication",
+    "transport": "transport",
+}
+
+
+OP_CONDITION = Text(syntax="jmespath")
+"""An op may have a condition of its own beside it."""
+
+
+@dataclass(slots=True)
+class Check:
+    """What a check needs to know, and where it tells what it finds."""
+
+    names: Names
+    report: Report
+    lenient: bool
+    condition: Condition
+
+    def tell(self, code: Code, message: str, mark: Mark, path: Path, hint: str | None = None) -> None:
+        self.report.tell(code, message, mark, path, hint=hint)
+
+
+def jmespath_syntax(text: str) -> object:
+    """Compile a JMESPath expression. Raises `ValueError`."""
+    try:
+        return jmespath.compile(text)
+    except JMESPathError as error:
+        raise ValueError(f"{text!r} is not a JMESPath expression: {' '.join(str(error).split())}") from None
+
+
+def check(value: Any, shape: Shape, check: Check, mark: Mark, path: Path = ()) -> None:
+    """Tell everything about `value` that `shape` does not allow."""
+    if isinstance(value, Unresolved):
+        check.report.add(*value.findings)
+    elif value is None and shape.optional:
+        return
+    else:
+        step = _STEPS.get(type(shape))
+        if step is not None:
+            step(value, shape, check, mark, path)
+
+
+def _wrong(expected: str, value: Any, check: Check, mark: Mark, path: Path, hint: str | None = None) -> None:
+    check.tell(Code.WRONG_TYPE, f"expected {expected}, got {_kind(value)}", mark, path, hint)
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in words and without showing it."""
+    words = {bool: "true or false", int: "a number", float: "a number", str: "text", Secret: "text"}
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a map"
+    return "a list" if isinstance(value, list) else words.get(type(value), "text")
+
+
+def _record(value: Any, shape: Record, check: Check, mark: Mark, path: Path) -> None:
+    if not isinstance(value, Map):
+        return _wrong("a map", value, check, mark, path)
+    for key, item in value.items():
+        entry = shape.entries.get(key)
+        if entry is not None:
+            _STEP(item, entry.shape, check, value.value_mark(key), (*path, key))
+        elif not ignored(key):
+            _unknown_key(key, shape.entries, check, value.key_mark(key), path)
+    for entry in shape.entries.values():
+        if entry.required and entry.key not in value:
+            _missing(entry.key, check, mark, path)
+
+
+def _unknown_key(key: str, known: Iterable[str], check: Check, mark: Mark, path: Path) -> None:
+    check.report.tell(
+        Code.UNKNOWN_KEY,
+        f"unknown key {key!r}",
+        mark,
+        path,
+        hint=did_you_mean(key, known),
+        severity="warning" if check.lenient else "error",
+    )
+
+
+def _missing(key: str, check: Check, mark: Mark, path: Path) -> None:
+    if not path and key == "version":
+        check.tell(
+            Code.VERSION, "the file does not say its version", mark, path, "begin it with `version: 1`"
+        )
+    else:
+        check.tell(Code.MISSING_KEY, f"`{key}` is missing", mark, path)
+
+
+def _table(value: Any, shape: Table, check: Check, mark: Mark, path: Path) -> None:
+    if not isinstance(value, Map):
+        return _wrong("a map", value, check, mark, path)
+    for key, item in value.items():
+        at = value.key_mark(key)
+        if shape.names and not re.match(shape.names, key):
+            check.tell(Code.BAD_NAME, f"{key!r} is not a name", at, (*path, key), _name_hint(key))
+        if shape.known:
+            _known(key, shape.known, check, at, path)
+        _STEP(item, shape.values, check, value.value_mark(key), (*path, key))
+
+
+def _name_hint(key: str) -> str:
+    near = re.sub(r"[^a-z0-9._-]+", "-", key.lower()).strip("-._")
+    return (
+        f"names are small letters, digits, `.`, `_` and `-`: {near!r}"
+        if near
+        else ("names are small letters, digits, `.`, `_` and `-`")
+    )
+
+
+def _listed(value: Any, shape: Listed, check: Check, mark: Mark, path: Path) -> None:
+    if not isinstance(value, Seq):
+        return _wrong("a list", value, check, mark, path)
+    for index, item in enumerate(value):
+        _STEP(item, shape.items, check, value.item_mark(index), (*path, index))
+    _length(len(value), "items", shape, check, mark, path)
+
+
+def _length(length: int, noun: str, shape: Listed | Text, check: Check, mark: Mark, path: Path) -> None:
+    if shape.min_length is not None and length < shape.min_length:
+        check.tell(Code.OUT_OF_BOUNDS, f"needs at least {shape.min_length} {noun}, has {length}", mark, path)
+    if shape.max_length is not None and length > shape.max_length:
+        check.tell(Code.OUT_OF_BOUNDS, f"takes at most {shape.max_length} {noun}, has {length}", mark, path)
+
+
+def _text(value: Any, shape: Text, check: Check, mark: Mark, path: Path) -> None:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str):
+        hint = "put it in quotes" if isinstance(value, int | float) else None
+        return _wrong("text", value, check, mark, path, hint)
+    shown = "the value" if isinstance(value, Secret) else repr(text)
+    if shape.pattern and not re.search(shape.pattern, text):
+        check.tell(Code.BAD_TEXT, f"{shown} does not match {shape.pattern}", mark, path)
+    _length(len(text), "characters", shape, check, mark, path)
+    if shape.known:
+        _known(text, shape.known, check, mark, path)
+    if shape.syntax == "jmespath":
+        try:
+            check.condition(text)
+        except ValueError as error:
+            check.tell(Code.BAD_JMESPATH, str(error), mark, path)
+
+
+def _known(name: str, kind: Kind, check: Check, mark: Mark, path: Path) -> None:
+    known = [*BUILT_IN.get(kind, ()), *check.names.registry.names(kind)]
+    if not check.names.registry.names(kind) or name in known:
+        return
+    code = Code.UNKNOWN_FORMAT if kind == "wire" else Code.UNKNOWN_COMPONENT
+    message = f"{name!r} is not a {NOUNS.get(kind, kind)}: there are {one_of(sorted(set(known)))}"
+    check.tell(code, message, mark, path, did_you_mean(name, known))
+
+
+def _words(value: Any, shape: Words, check: Check, mark: Mark, path: Path) -> None:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if any(text == word and type(text) is type(word) for word in shape.values):
+        return
+    if path == ("version",):
+        return check.tell(Code.VERSION, "this version of OmniRoute reads `version: 1`", mark, path)
+    if isinstance(text, dict | list) or text is None:
+        return _wrong(f"one of {one_of(shape.values)}", value, check, mark, path)
+    shown = "the value" if isinstance(value, Secret) else repr(text)
+    hint = did_you_mean(str(text), [str(w) for w in shape.values])
+    check.tell(Code.NOT_ONE_OF, f"{shown} is not one of {one_of(shape.values)}", mark, path, hint)
+
+
+def _flag(value: Any, shape: Flag, check: Check, mark: Mark, path: Path) -> None:
+    if not isinstance(value, bool):
+        words = isinstance(value, str) and value.lower() in ("yes", "no", "on", "off")
+        _wrong(
+            "true or false", value, check, mark, path, "YAML 1.2 knows `true` and `false`" if words else None
+        )
+
+
+def _number(value: Any, shape: Number, check: Check, mark: Mark, path: Path) -> None:
+    expected = "a whole number" if shape.whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if shape.whole else int | float):
+        return _wrong(
+            expected if not isinstance(value, float) else "a whole number", value, check, mark, path
+        )
+    for bound, holds, words in (
+        (shape.ge, operator.ge, "less than"),
+        (shape.gt, operator.gt, "not more than"),
+        (shape.le, operator.le, "more than"),
+        (shape.lt, operator.lt, "not less than"),
+    ):
+        if bound is not None and not holds(value, bound):
+            check.tell(Code.OUT_OF_BOUNDS, f"{value} is {words} {bound}", mark, path)
+
+
+def _written(value: Any, shape: Written, check: Check, mark: Mark, path: Path) -> None:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(text, dict | list) or text is None:
+        return _wrong(f"a quantity such as {shape.quantity.EXAMPLES}", value, check, mark, path)
+    try:
+        parsed = shape.quantity.parse(text)
+    except (ValueError, OverflowError):
+        shown = "the value" if isinstance(value, Secret) else repr(text)
+        message = f"{shown} is not of the form {shape.quantity.EXAMPLES}"
+        check.tell(Code.BAD_QUANTITY, message, mark, path)
+    else:
+        if not 0 <= parsed < float("inf"):
+            check.tell(Code.OUT_OF_BOUNDS, f"{text} is less than 0, or without end", mark, path)
+
+
+def _one_of(value: Any, shape: OneOf, check: Check, mark: Mark, path: Path) -> None:
+    _STEP(value, fitting(value, shape), check, mark, path)
+
+
+def _component(value: Any, shape: Component, check: Check, mark: Mark, path: Path) -> None:
+    if shape.kind == "transform_op":
+        return _op(value, check, mark, path)
+    key = COMPONENT_KEY[shape.kind]
+    if not isinstance(value, Map):
+        return _wrong(f"the name of a {NOUNS[shape.kind]}, or a map", value, check, mark, path)
+    name = value.get(key)
+    if name is None:
+        return check.tell(Code.MISSING_KEY, f"`{key}` is missing", mark, path)
+    if isinstance(name, Unresolved):
+        return check.report.add(*name.findings)
+    if not isinstance(name, str):
+        return _wrong("text", name, check, value.value_mark(key), (*path, key))
+    declares = path[:1] in (("middleware",), ("strategies",))
+    options = check.names.options(shape.kind, name, declared=not declares)
+    if options is None:
+        return _unknown_component(name, shape.kind, check, value.value_mark(key), path, declares)
+    _record(value.without(key), options, check, mark, path)
+
+
+def _unknown_component(name: str, kind: str, check: Check, mark: Mark, path: Path, declares: bool) -> None:
+    known = [*check.names.registry.names(kind)]  # type: ignore[arg-type]  # kind is a word of Kind
+    noun = kind if declares else NOUNS[kind]
+    if not declares:
+        known += check.names.declared.get(kind, {})
+    check.tell(Code.UNKNOWN_COMPONENT, f"there is no {noun} {name!r}", mark, path, did_you_mean(name, known))
+
+
+def _op(value: Any, check: Check, mark: Mark, path: Path) -> None:
+    if not isinstance(value, Map):
+        return _wrong("an op, such as `set: {…}`", value, check, mark, path)
+    own = [key for key in value if key != "when" and not ignored(key)]
+    if len(own) != 1:
+        message = f"one op is expected here, not {len(own)}" + (f" ({', '.join(own)})" if own else "")
+        return check.tell(Code.WRONG_TYPE, message, mark, path)
+    if "when" in value:
+        _STEP(value["when"], OP_CONDITION, check, value.value_mark("when"), (*path, "when"))
+    name, registry = own[0], check.names.registry
+    found = registry.find("transform_op", name)
+    if found is None:
+        if registry.names("transform_op"):
+            _unknown_component(name, "transform_op", check, value.key_mark(name), path, False)
+        return
+    if isinstance(value[name], Unresolved):
+        return check.report.add(*value[name].findings)
+    unresolved = [f for u in _unresolved(value[name]) for f in u.findings]
+    check.report.add(*unresolved)
+    if not unresolved:
+        _compiled_op(found.cls, value[name], check, value.value_mark(name), (*path, name))
+
+
+def _compiled_op(cls: Any, value: Any, check: Check, mark: Mark, path: Path) -> None:
+    """Ask the op itself. Its words may quote what it was given, so secrets are taken out of them."""
+    try:
+        cls.parse(revealed(value)).compile()
+    except ValueError as error:
+        message = str(error)
+        for secret in secrets_in(value):
+            message = message.replace(secret.reveal(), "***") if secret else message
+        check.tell(Code.BAD_OP, message, mark, path)
+
+
+def _unresolved(tree: Any) -> Iterable[Unresolved]:
+    if isinstance(tree, Unresolved):
+        yield tree
+    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _unresolved(item)
+
+
+def secrets_in(tree: Any) -> Iterable[Secret]:
+    """Every secret of a tree."""
+    if isinstance(tree, Secret):
+        yield tree
+    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from secrets_in(item)
+
+
+def revealed(tree: Any) -> Any:
+    """The tree as plain data with its secrets in clear: for what is about to use it, never for people."""
+    if isinstance(tree, dict):
+        return {key: revealed(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [revealed(item) for item in tree]
+    return tree.reveal() if isinstance(tree, Secret) else tree
+
+
+_STEP = check
+_STEPS: Mapping[type[Shape], Any] = {
+    Record: _record,
+    Table: _table,
+    Listed: _listed,
+    Text: _text,
+    Words: _words,
+    Flag: _flag,
+    Number: _number,
+    Written: _written,
+    OneOf: _one_of,
+    Component: _component,
+}

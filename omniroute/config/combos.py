@@ -1,0 +1,190 @@
+"""Combos and aliases: that every name means something, that nothing goes in a circle, that targets can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omniroute.config.codes import Code
+from omniroute.config.marks import Map, Path, Seq
+from omniroute.config.model_names import Meant, Unknown, resolve
+from omniroute.config.view import Provider, View
+
+MAX_DEPTH = 5
+"""Combos in combos."""
+
+
+def check_model_names(view: View) -> None:
+    """Targets of combos, aliases, and the default mean something."""
+    for name, target in view.section("models").items():
+        if isinstance(target, str):
+            _check_alias(name, str(target), view)
+    default = view.tree.get("default")
+    if isinstance(default, str):
+        _check_name(str(default), view, ("default",))
+    for combo, index, target in _targets(view):
+        _check_name(target, view, ("combos", combo, "targets", index, "model"))
+
+
+def check_combos(view: View) -> None:
+    """Combos have targets, lead nowhere in a circle, and do not hang on one account."""
+    for name, combo in view.entries("combos"):
+        targets = combo.get("targets", Seq())
+        if isinstance(targets, Seq) and not targets:
+            view.tell(Code.EMPTY_COMBO, "the combo has no targets", ("combos", name))
+        if name in view.section("models"):
+            mark = view.key_mark(("models", name))
+            message = f"the combo of the same name is found first: the alias {name!r} is never used"
+            view.tell(Code.SHADOWED, message, ("models", name), severity="warning", mark=mark)
+    _check_circles(view)
+    _check_reach(view)
+    _check_accounts(view)
+
+
+def _targets(view: View) -> Iterator[tuple[str, int, str]]:
+    for name, combo in view.entries("combos"):
+        targets = combo.get("targets")
+        for index, target in enumerate(targets if isinstance(targets, Seq) else ()):
+            model = target.get("model") if isinstance(target, Map) else None
+            if isinstance(model, str):
+                yield name, index, str(model)
+
+
+def _check_name(name: str, view: View, path: Path) -> None:
+    meant = resolve(name, view)
+    if isinstance(meant, Unknown):
+        shown = path[:-1] if path[-1] == "model" else path
+        view.tell(meant.code, meant.message, shown, meant.hint, mark=view.mark(path))
+
+
+def _check_alias(name: str, target: str, view: View) -> None:
+    path: Path = ("models", name)
+    if name.count("*") > 1 or target.count("*") > name.count("*"):
+        view.tell(
+            Code.BAD_TEXT,
+            f"the alias {name!r} has {name.count('*')} `*` and its target {target.count('*')}",
+            path,
+            "one `*` in the name, and at most one in the target, which stands for the same text",
+        )
+    elif "*" in target:
+        _check_pattern(target, view, path)
+    else:
+        _check_name(target, view, path)
+
+
+def _check_pattern(target: str, view: View, path: Path) -> None:
+    """`provider/claude-*` needs the provider; what is before the slash may itself be a pattern."""
+    prefix, slash, _ = target.partition("/")
+    if slash and "*" not in prefix:
+        meant = resolve(target, view)
+        if isinstance(meant, Unknown) and prefix not in view.prefixes:
+            view.tell(meant.code, meant.message, path, meant.hint)
+
+
+# ── circles and depth ────────────────────────────────────────────────────────────────────────────
+
+
+def _steps(view: View) -> dict[tuple[str, str], list[tuple[tuple[str, str], Path]]]:
+    """From every combo and alias to the combos and aliases that it names, with the path of the naming."""
+    steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]] = {}
+    for combo, index, target in _targets(view):
+        _step(("combo", combo), target, ("combos", combo, "targets", index), view, steps)
+    for alias, target in view.section("models").items():
+        if isinstance(target, str) and "*" not in target:
+            _step(("alias", alias), str(target), ("models", alias), view, steps)
+    return steps
+
+
+def _step(
+    start: tuple[str, str],
+    target: str,
+    path: Path,
+    view: View,
+    steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]],
+) -> None:
+    meant = resolve(target, view)
+    if isinstance(meant, Meant) and meant.kind != "model":
+        steps.setdefault(start, []).append(((meant.kind, meant.name), path))
+
+
+def _check_circles(view: View) -> None:
+    steps = _steps(view)
+    done: set[tuple[str, str]] = set()
+    for start in steps:
+        _walk(start, [], steps, done, view)
+
+
+def _walk(
+    at: tuple[str, str],
+    trail: list[tuple[str, str]],
+    steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]],
+    done: set[tuple[str, str]],
+    view: View,
+) -> int:
+    """How many combos deep it goes from here. Tells circles, each once, and chains that are too long."""
+    deepest = 0
+    trail = [*trail, at]
+    for target, path in steps.get(at, ()):
+        if target in trail:
+            circle = [name for _, name in trail[trail.index(target) :]]
+            if at not in done:
+                way = " → ".join([*circle, circle[0]])
+                view.tell(Code.CYCLE, f"{at[0]} {at[1]!r} leads back to itself: {way}", path)
+            continue
+        if len(trail) > 4 * MAX_DEPTH:
+            continue
+        deepest = max(deepest, _walk(target, trail, steps, done, view))
+        if deepest >= MAX_DEPTH and at not in done and len(trail) == 1:
+            view.tell(Code.NESTED_TOO_DEEP, f"combos are nested more than {MAX_DEPTH} deep from here", path)
+            break
+    done.add(at)
+    return deepest + (at[0] == "combo")
+
+
+# ── what is unwise ───────────────────────────────────────────────────────────────────────────────
+
+
+def _check_reach(view: View) -> None:
+    for combo, index, target in _targets(view):
+        path: Path = ("combos", combo, "targets", index)
+        meant = resolve(target, view)
+        why = _unreachable(meant, view) if isinstance(meant, Meant) else None
+        if why:
+            view.tell(
+                Code.UNREACHABLE_TARGET, f"{target!r} is never reached: {why}", path, severity="warning"
+            )
+
+
+def _unreachable(meant: Meant, view: View) -> str | None:
+    if meant.kind == "combo":
+        combo = view.section("combos").get(meant.name)
+        disabled = isinstance(combo, Map) and combo.get("enabled") is False
+        return f"combo {meant.name!r} is disabled" if disabled else None
+    provider = view.providers.get(meant.provider)
+    if provider is None:
+        return None
+    if not provider.enabled:
+        return f"provider {provider.name!r} is disabled"
+    if not provider.accounts and not provider.active:
+        return f"provider {provider.name!r} has no account"
+    return None
+
+
+def _check_accounts(view: View) -> None:
+    for name, combo in view.entries("combos"):
+        targets = [t for c, _, t in _targets(view) if c == name]
+        owners = {_only_account(t, view) for t in targets}
+        if len(targets) > 1 and len(owners) == 1 and None not in owners:
+            (account,) = owners
+            message = f"all targets share the account {account}: when it is spent, so is the combo"
+            view.tell(Code.ONE_ACCOUNT, message, ("combos", name), severity="warning", mark=combo.mark)
+
+
+def _only_account(target: str, view: View) -> str | None:
+    """`provider/account` when the target has just one, or None."""
+    meant = resolve(target, view)
+    provider: Provider | None = None
+    if isinstance(meant, Meant) and meant.kind == "model":
+        provider = view.providers.get(meant.provider)
+    if provider is None or len(provider.active) != 1 or not provider.accounts:
+        return None
+    return f"{provider.name}/{provider.active[0]}"

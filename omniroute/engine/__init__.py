@@ -1,0 +1,1 @@
+"""How settings become a running generation, and how one generation follows another."""

@@ -1,0 +1,312 @@
+"""Names become objects, wired together. Nothing half-built escapes: a generation is whole, or there is an error."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from omniroute.config.convert import options_of
+from omniroute.config.load import Loaded
+from omniroute.config.settings import Account as AccountSettings
+from omniroute.config.settings import Combo as ComboSettings
+from omniroute.config.settings import ComboTarget, ProviderAuth, Route, Settings, Spec
+from omniroute.config.settings import Provider as ProviderSettings
+from omniroute.declare import Kind
+from omniroute.engine.generation import Generation, PipelineRule
+from omniroute.errors import ConfigError, Finding
+from omniroute.pipeline.compile import Pipeline, Step, compile_pipeline
+from omniroute.pipeline.exchange import Exchange, Reply, refusal
+from omniroute.pipeline.keys import Keyring
+from omniroute.pipeline.parts import Edit, Gate, Handler, Part
+from omniroute.pipeline.patterns import any_of
+from omniroute.pipeline.record import Record
+from omniroute.pipeline.site import Site
+from omniroute.registry import Registry
+from omniroute.routing.directory import (
+    Account,
+    Combo,
+    Directory,
+    Member,
+    OutboundProxy,
+    Provider,
+    Target,
+    Upstream,
+)
+from omniroute.routing.strategy import Strategy
+from omniroute.state.state import State
+from omniroute.transforms.compile import compile_transform
+from omniroute.transforms.expressions import condition
+from omniroute.upstream.authorization import Credential
+from omniroute.upstream.send import Sender
+from omniroute.upstream.transport import Transport
+from omniroute.wire.codec import Wire
+
+DIRECT = OutboundProxy("direct", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a build needs beside the settings: all of it outlives the generation."""
+
+    registry: Registry
+    state: State
+    transport: Callable[[str], Transport]
+    write_record: Callable[[Record], None]
+
+
+def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
+    """The generation of these settings. Raises `ConfigError` for what only building can find."""
+    settings = loaded.settings
+    parts = _Builder(settings, workshop)
+    directory = parts.directory()
+    keyring = Keyring(settings.keys, settings.auth.required)
+    site = Site(
+        settings=settings,
+        directory=directory,
+        keyring=keyring,
+        state=workshop.state,
+        edit=parts.edit,
+        write_record=workshop.write_record,
+    )
+    sender = Sender(parts.transports())
+    pipelines = {name: parts.pipeline(name, site, sender.send) for name in settings.pipelines}
+    return Generation(
+        number=number,
+        digest=loaded.digest,
+        loaded=loaded,
+        directory=directory,
+        keyring=keyring,
+        pipelines=pipelines,
+        families=_families(settings, pipelines),
+        rules=tuple(_rule(route, pipelines) for route in settings.routes),
+    )
+
+
+class _Builder:
+    def __init__(self, settings: Settings, workshop: Workshop) -> None:
+        self._settings = settings
+        self._workshop = workshop
+        self._registry = workshop.registry
+        self.edit = cache(self._edit)
+        self._wires: dict[str, Wire] = {}
+        self._proxies = {
+            name: OutboundProxy(name, None if p.url.reveal() == "direct" else p.url, p.no_proxy)
+            for name, p in settings.proxies.items()
+        }
+
+    def _component(self, kind: Kind, spec: Spec) -> Any:
+        declaration = self._registry.find(kind, spec.kind)
+        if declaration is None:
+            raise _unknown(kind, spec.kind, spec.place)
+        return options_of(declaration, spec)
+
+    def _edit(self, name: str) -> Edit:
+        spec = self._settings.transforms.get(name)
+        if spec is None:
+            raise _unknown("transform_op", name, "")
+        try:
+            return compile_transform(name, spec, self._registry)
+        except ValueError as error:
+            raise ConfigError([Finding(code="OR1900", message=f"transform {name}: {error}")]) from error
+
+    def wire(self, name: str) -> Wire:
+        """One instance a wire and generation, so that "the same wire" is "the same object"."""
+        found = self._wires.get(name)
+        if found is None:
+            declaration = self._registry.find("wire", name)
+            if declaration is None:
+                raise _unknown("wire", name, "")
+            found = self._wires[name] = wire_of(declaration.cls)
+        return found
+
+    def transports(self) -> Mapping[str, Transport]:
+        kinds = {p.transport for p in self._settings.providers.values()}
+        return {kind: self._workshop.transport(kind) for kind in kinds}
+
+    # ── providers ────────────────────────────────────────────────────────────────────────────────
+
+    def directory(self) -> Directory:
+        settings = self._settings
+        providers = {name: self._provider(name, p) for name, p in settings.providers.items()}
+        combos = {name: self._combo(name, c) for name, c in settings.combos.items()}
+        names = Directory(providers, combos, settings.models, settings.default)
+        for name, combo in combos.items():
+            combo.members = tuple(
+                member
+                for t in settings.combos[name].targets
+                if (member := self._member(t, names)) is not None
+            )
+        return names
+
+    def _provider(self, name: str, settings: ProviderSettings) -> Provider:
+        return Provider(
+            name=name,
+            settings=settings,
+            upstreams={
+                wire: Upstream(self.wire(wire), e.base_url.rstrip("/"), {**settings.headers, **e.headers})
+                for wire, e in settings.formats.items()
+            },
+            accounts=tuple(self._accounts(name, settings)),
+            strategy=self._strategy(settings.strategy),
+            edits=tuple(self.edit(t) for t in settings.transforms),
+        )
+
+    def _accounts(self, provider: str, settings: ProviderSettings) -> list[Account]:
+        accounts = dict(settings.accounts)
+        if not accounts and settings.auth.type == "none":
+            accounts = {"default": AccountSettings()}
+        credential = self._credential(settings.auth)
+        return [self._account(n, a, provider, settings, credential) for n, a in accounts.items()]
+
+    def _account(
+        self,
+        name: str,
+        account: AccountSettings,
+        provider: str,
+        settings: ProviderSettings,
+        credential: Credential,
+    ) -> Account:
+        proxy = self._proxy(account.proxy or settings.proxy or self._settings.proxy)
+        granted = credential.authorize(account.key)
+        return Account(
+            name=name,
+            provider=provider,
+            headers=granted.headers,
+            query=granted.query,
+            secrets=(account.key,) if account.key else (),
+            proxy=proxy,
+            identity=_identity(settings, account, proxy),
+            weight=account.weight,
+            priority=account.priority,
+            inactive="it is disabled" if not account.enabled else granted.missing,
+        )
+
+    def _proxy(self, name: str | None) -> OutboundProxy | None:
+        if name is None:
+            return None
+        return DIRECT if name == "direct" else self._proxies[name]
+
+    def _credential(self, auth: ProviderAuth) -> Credential:
+        declaration = self._registry.find("credential", auth.type)
+        if declaration is None:
+            raise _unknown("credential", auth.type, "")
+        known = {f.encode_name for f in msgspec.structs.fields(declaration.cls)}
+        given = {k: v for k, v in msgspec.structs.asdict(auth).items() if k in known and v not in (None, "")}
+        credential: Credential = declaration.cls(**given)
+        return credential
+
+    def _strategy(self, spec: Spec) -> Strategy:
+        strategy: Strategy = self._component("strategy", spec)
+        return strategy
+
+    # ── combos ───────────────────────────────────────────────────────────────────────────────────
+
+    def _combo(self, name: str, settings: ComboSettings) -> Combo:
+        return Combo(
+            name=name,
+            strategy=self._strategy(settings.strategy),
+            fallback_on=frozenset(settings.fallback_on),
+            max_wait=settings.max_wait,
+            enabled=settings.enabled,
+            description=settings.description,
+        )
+
+    def _member(self, target: ComboTarget, names: Directory) -> Member | None:
+        of: Target | Combo | None = names.combos.get(target.model)
+        if of is None:
+            found = names.find(target.model)
+            of = found.of if found is not None and found.via != "default" else None
+        if of is None:
+            # Known to the check as a warning (a disabled provider's model): it is out of every plan.
+            return None
+        return Member(
+            name=of.name,
+            of=of,
+            weight=target.weight,
+            when=condition(target.when) if target.when is not None else None,
+            when_text=target.when or "",
+            params=target.params,
+            timeout=target.timeout,
+            enabled=target.enabled,
+        )
+
+    # ── pipelines ────────────────────────────────────────────────────────────────────────────────
+
+    def pipeline(self, name: str, site: Site, send: Handler) -> Pipeline:
+        steps: list[Step] = []
+        checked = False
+        for spec in self._settings.pipelines[name].stages:
+            part: Part = self._component("stage", spec).build(site)
+            declaration = self._registry.find("stage", spec.kind)
+            steps.append(Step(spec.name, spec.kind, part, spec.place))
+            if not checked and declaration is not None and "caller" in declaration.gives:
+                checked = True
+                steps.append(_BODY)
+        if not checked:
+            steps.insert(0, _BODY)
+        return compile_pipeline(name, steps, send)
+
+
+@cache
+def wire_of(cls: type[Wire]) -> Wire:
+    """The one instance of a wire: it has no state, so that all generations and gateways share it."""
+    return cls()
+
+
+def _well_formed(exchange: Exchange) -> Reply | None:
+    return refusal(exchange.malformed) if exchange.malformed is not None else None
+
+
+_BODY = Step("body", "body", Gate(_well_formed))
+"""Built in, right after `auth`: who is not known is not told what is wrong with the body."""
+
+
+def _identity(settings: ProviderSettings, account: AccountSettings, proxy: OutboundProxy | None) -> str:
+    """What makes an account the same thing: where it calls, with what, through what."""
+    text = [f"{wire}={e.base_url}" for wire, e in sorted(settings.formats.items())]
+    text.append(account.key.fingerprint() if account.key else "")
+    text.append(proxy.url.fingerprint() if proxy is not None and proxy.url else "")
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
+
+
+def _families(settings: Settings, pipelines: Mapping[str, Pipeline]) -> dict[str, Pipeline]:
+    """Endpoint family → the pipeline that serves it: the one of that name, else the first that lists it."""
+    families: dict[str, Pipeline] = {}
+    for name, spec in settings.pipelines.items():
+        for family in spec.endpoints:
+            if family not in families or name == family:
+                families[family] = pipelines[name]
+    for name, pipeline in pipelines.items():
+        families.setdefault(name, pipeline)
+    return families
+
+
+def _rule(route: Route, pipelines: Mapping[str, Pipeline]) -> PipelineRule:
+    match = route.match
+    return PipelineRule(
+        pipeline=pipelines[route.pipeline],
+        path=any_of([match.path]) if match.path is not None else None,
+        method=match.method.upper() if match.method is not None else None,
+        model=any_of([match.model]) if match.model is not None else None,
+        key=any_of([match.key]) if match.key is not None else None,
+        headers=tuple((name.lower(), any_of([value])) for name, value in match.header.items()),
+    )
+
+
+def _unknown(kind: str, name: str, place: str) -> ConfigError:
+    file, _, line = place.rpartition(":")
+    return ConfigError(
+        [
+            Finding(
+                code="OR1901",
+                message=f"there is no {kind.replace('_', ' ')} {name!r}",
+                file=file,
+                line=int(line) if line.isdigit() else 0,
+            )
+        ]
+    )

@@ -1,0 +1,126 @@
+"""An immutable snapshot of the configuration, compiled: what a request begins with it ends with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from omniroute.config.load import Loaded
+from omniroute.errors import Problem, Refused, UpstreamError
+from omniroute.pipeline.compile import Pipeline
+from omniroute.pipeline.exchange import Endpoint, Exchange, IdSource, Reply, Request, not_json, refusal
+from omniroute.pipeline.keys import Keyring, presented_key
+from omniroute.pipeline.patterns import Test
+from omniroute.routing.cost import cost_of
+from omniroute.routing.directory import Directory
+from omniroute.wire.codec import Peek
+
+log = logging.getLogger("omniroute")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRule:
+    """A line of `routes`: all that is given must fit."""
+
+    pipeline: Pipeline
+    path: Test | None
+    method: str | None
+    model: Test | None
+    key: Test | None
+    headers: tuple[tuple[str, Test], ...]
+
+    def fits(self, exchange: Exchange, keyring: Keyring) -> bool:
+        request = exchange.request
+        if self.path is not None and not self.path(request.path):
+            return False
+        if self.method is not None and self.method != request.method:
+            return False
+        if self.model is not None and not self.model(exchange.model):
+            return False
+        if not all(test(request.headers.get(name, "")) for name, test in self.headers):
+            return False
+        return self.key is None or self.key(_key_name(request, keyring))
+
+
+@dataclass(slots=True)
+class Generation:
+    """One compiled configuration. `running` counts the requests that are on it."""
+
+    number: int
+    digest: str
+    loaded: Loaded
+    directory: Directory
+    keyring: Keyring
+    pipelines: Mapping[str, Pipeline]
+    families: Mapping[str, Pipeline]
+    rules: tuple[PipelineRule, ...]
+    running: int = 0
+    tag: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tag = f"{self.number}-{self.digest}"
+
+    def exchange(self, request: Request, endpoint: Endpoint, peek: Peek | None, ids: IdSource) -> Exchange:
+        """What the request looks like to the pipeline. `peek` is given where the path says model and stream."""
+        malformed: Problem | None = None
+        if peek is None:
+            try:
+                peek = endpoint.wire.peek(request.body)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                peek, malformed = Peek("", False), _malformed(request.body, error)
+        exchange = Exchange(request, endpoint, peek, ids)
+        exchange.malformed = malformed
+        exchange.config = self.tag
+        return exchange
+
+    def pipeline(self, exchange: Exchange) -> Pipeline:
+        for rule in self.rules:
+            if rule.fits(exchange, self.keyring):
+                return rule.pipeline
+        return self.families[exchange.endpoint.family]
+
+    async def serve(self, exchange: Exchange, pipeline: Pipeline) -> Reply:
+        """Run the pipeline; whatever happens, there is a reply."""
+        try:
+            return await pipeline.run(exchange)
+        except Refused as error:
+            return refusal(error.problem)
+        except UpstreamError as error:
+            return refusal(error.problem)
+        except Exception:
+            log.exception("request %s failed inside the gateway", exchange.request.id)
+            return refusal(
+                Problem(
+                    kind="server",
+                    code="internal_error",
+                    message=f"The gateway failed on this request; its log has the details under {exchange.request.id}.",
+                )
+            )
+
+    def over(self, exchange: Exchange, reply: Reply, pipeline: Pipeline) -> None:
+        """The true end of an exchange: what it used is known, and the observers are told."""
+        exchange.settle()
+        target = exchange.target
+        if exchange.usage is not None and target is not None and target.facts.price is not None:
+            exchange.cost = cost_of(exchange.usage, target.facts.price)
+        for done in pipeline.observers:
+            done(exchange, reply)
+
+
+def _malformed(body: bytes, error: Exception) -> Problem:
+    if isinstance(error, msgspec.ValidationError):
+        return Problem(
+            kind="invalid_request",
+            code="invalid_request",
+            message=f"The request body has a wrong shape: {error}.",
+        )
+    return not_json(body, error)
+
+
+def _key_name(request: Request, keyring: Keyring) -> str:
+    presented = presented_key(request.headers, request.query)
+    caller = keyring.find(presented) if presented is not None else None
+    return caller.name if caller is not None else ""

@@ -1,0 +1,171 @@
+"""The current generation, and the one assignment that replaces it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from omniroute.config.diff import differences, needs_restart
+from omniroute.config.load import Loaded, load
+from omniroute.engine.build import Workshop, build
+from omniroute.engine.generation import Generation
+from omniroute.errors import ConfigError, ConfigUnreadable, Finding
+from omniroute.pipeline.record import Record
+from omniroute.registry import Registry
+from omniroute.state.state import State
+from omniroute.upstream.transport import Transport
+
+log = logging.getLogger("omniroute")
+
+
+class ReloadResult(msgspec.Struct, kw_only=True):
+    """What a reload came to. `ok` False: the last good generation goes on, `findings` say why."""
+
+    ok: bool
+    changed: bool
+    generation: str
+    changes: list[str] = []
+    pending_restart: list[str] = []
+    findings: list[Finding] = []
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class Runtime:
+    """One gateway's configuration over time. `generation` is the current one; readers take it once a request."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        env: Mapping[str, str],
+        registry: Registry,
+        state: State,
+        write_record: Callable[[Record], None],
+        lenient: bool = False,
+    ) -> None:
+        self.path = path
+        self.state = state
+        self.registry = registry
+        self.last_result: ReloadResult | None = None
+        self.last_success = 0.0
+        self._env = env
+        self._lenient = lenient
+        self._lock = asyncio.Lock()
+        self._transports: dict[str, Transport] = {}
+        self._workshop = Workshop(registry, state, self._transport, write_record)
+        self._generation: Generation | None = None
+        self._started_with: Loaded | None = None
+        self._older: list[Generation] = []
+        self._moved = asyncio.Condition()
+
+    @property
+    def generation(self) -> Generation:
+        if self._generation is None:
+            raise RuntimeError("the runtime has not been started")
+        return self._generation
+
+    @property
+    def draining(self) -> list[Generation]:
+        """Older generations that still have requests on them."""
+        self._older = [g for g in self._older if g.running]
+        return self._older
+
+    async def start(self) -> Generation:
+        """Load and compile for the first time. Raises `ConfigError`, `ConfigUnreadable`: at the start a bad file is fatal."""
+        loaded = load(self.path, env=self._env, registry=self.registry, lenient=self._lenient)
+        generation = build(loaded, 1, self._workshop)
+        self._generation = generation
+        self._started_with = loaded
+        self.last_success = time.time()
+        self.last_result = ReloadResult(ok=True, changed=True, generation=generation.tag)
+        return generation
+
+    async def reload(self, *, force: bool = False) -> ReloadResult:
+        """Load, check, compile, swap; only the swap touches traffic. A bad file changes nothing."""
+        async with self._lock:
+            began = time.perf_counter()
+            result = await self._reload(force)
+            result.seconds = round(time.perf_counter() - began, 4)
+            self.last_result = result
+            _tell(result)
+            return result
+
+    async def _reload(self, force: bool) -> ReloadResult:
+        current = self.generation
+        try:
+            loaded = await asyncio.to_thread(
+                load, self.path, env=self._env, registry=self.registry, lenient=self._lenient
+            )
+            if loaded.digest == current.digest and not force:
+                return ReloadResult(ok=True, changed=False, generation=current.tag)
+            generation = await asyncio.to_thread(build, loaded, current.number + 1, self._workshop)
+        except ConfigError as error:
+            return ReloadResult(ok=False, changed=False, generation=current.tag, findings=error.findings)
+        except ConfigUnreadable as error:
+            return ReloadResult(ok=False, changed=False, generation=current.tag, error=str(error))
+        pending = needs_restart(self._started_with.settings, loaded.settings) if self._started_with else []
+        self._generation = generation
+        self._older.append(current)
+        self.last_success = time.time()
+        async with self._moved:
+            self._moved.notify_all()
+        return ReloadResult(
+            ok=True,
+            changed=True,
+            generation=generation.tag,
+            changes=differences(current.loaded.settings, loaded.settings),
+            pending_restart=pending,
+            findings=list(loaded.findings),
+        )
+
+    async def wait_for(self, digest: str, seconds: float) -> bool:
+        """Until the generation with this digest (or its beginning) serves; False when it did not come in time."""
+
+        def serves() -> bool:
+            return self.generation.digest.startswith(digest) or self.generation.tag == digest
+
+        try:
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(serves)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        for transport in self._transports.values():
+            await transport.close()
+        self._transports.clear()
+
+    def _transport(self, kind: str) -> Transport:
+        """One transport a kind for the whole life of the process: connection pools outlive generations."""
+        found = self._transports.get(kind)
+        if found is None:
+            declaration = self.registry.find("transport", kind)
+            if declaration is None:
+                raise ConfigError([Finding(code="OR1901", message=f"there is no transport {kind!r}")])
+            found = self._transports[kind] = declaration.cls().build()
+        return found
+
+
+def _tell(result: ReloadResult) -> None:
+    if not result.ok:
+        log.error("config not loaded, %s goes on:", result.generation)
+        for finding in result.findings:
+            if finding.severity == "error":
+                log.error("  %s [%s]", finding, finding.code)
+        if result.error:
+            log.error("  %s", result.error)
+        return
+    if not result.changed:
+        return
+    log.info("config %s serves (%d ms)", result.generation, round(result.seconds * 1000))
+    for line in result.changes:
+        log.info("  %s", line)
+    for path in result.pending_restart:
+        log.warning("  %s changed: it takes effect at the next restart", path)

@@ -1,0 +1,111 @@
+"""Stages in a list become one callable: order checked, gates fused, arounds folded, observers attached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from omniroute.pipeline.exchange import Exchange, Reply
+from omniroute.pipeline.parts import Around, Gate, Handler, Observer, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A built stage. `place` is `file:line` of where the user wrote it."""
+
+    name: str
+    stage: str
+    part: Part
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What the order check needs to know of a stage."""
+
+    name: str
+    needs: frozenset[str]
+    gives: frozenset[str]
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """A stage that stands before what it needs. `given_by` is a stage further down that gives it, if any."""
+
+    stage: Ordered
+    missing: str
+    given_by: Ordered | None
+
+    def __str__(self) -> str:
+        text = f"`{self.stage.name}` needs `{self.missing}`, and no stage above gives it."
+        if self.given_by is None:
+            return text
+        line = self.stage.place.rpartition(":")[2]
+        before = f"line {line}" if line.isdigit() else f"`{self.stage.name}`"
+        return f"{text}\n  `{self.given_by.name}` gives `{self.missing}`: put it before {before}."
+
+
+def check_order(stages: Sequence[Ordered]) -> list[Misplaced]:
+    """Every stage whose needs are not given above it."""
+    given: set[str] = set()
+    wrong: list[Misplaced] = []
+    for index, stage in enumerate(stages):
+        for missing in sorted(stage.needs - given):
+            below = next((s for s in stages[index + 1 :] if missing in s.gives), None)
+            wrong.append(Misplaced(stage, missing, below))
+        given |= stage.gives
+    return wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What serves an endpoint family. `run` gives the reply, `done` tells the observers about its true end."""
+
+    name: str
+    run: Handler
+    observers: tuple[Callable[[Exchange, Reply], None], ...]
+    steps: tuple[Step, ...]
+
+
+def compile_pipeline(name: str, steps: Sequence[Step], send: Handler) -> Pipeline:
+    """Fold `steps` around `send`, the built-in end."""
+    run = send
+    gates: list[Step] = []
+    for step in reversed(steps):
+        if isinstance(step.part, Gate):
+            gates.insert(0, step)
+            continue
+        run = _fuse(gates, run)
+        gates = []
+        if isinstance(step.part, Around):
+            run = _wrap(step.name, step.part, run)
+    observers = tuple(s.part.done for s in steps if isinstance(s.part, Observer))
+    return Pipeline(name, _fuse(gates, run), observers, tuple(steps))
+
+
+def _wrap(name: str, around: Around, proceed: Handler) -> Handler:
+    inner = around.run
+
+    async def run(exchange: Exchange) -> Reply:
+        exchange.marks.append((name, perf_counter()))
+        return await inner(exchange, proceed)
+
+    return run
+
+
+def _fuse(gates: Iterable[Step], proceed: Handler) -> Handler:
+    checks = tuple((s.name, s.part.check) for s in gates if isinstance(s.part, Gate))
+    if not checks:
+        return proceed
+
+    async def run(exchange: Exchange) -> Reply:
+        for name, check in checks:
+            exchange.marks.append((name, perf_counter()))
+            reply = check(exchange)
+            if reply is not None:
+                return reply
+        return await proceed(exchange)
+
+    return run

@@ -1,0 +1,79 @@
+"""Where transforms meet the data: request bodies, plain answers, and the events of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Problem, Refused
+from omniroute.pipeline.exchange import Exchange
+from omniroute.pipeline.parts import Edit
+from omniroute.wire.conversation import Doc
+from omniroute.wire.sse import EventSplitter, frame
+
+encode = msgspec.json.Encoder().encode
+
+
+def names_of(exchange: Exchange) -> dict[str, Any]:
+    """What a transform may look at, beside the document that it edits."""
+    target = exchange.target
+    return {
+        "model": target.model if target is not None else exchange.model,
+        "provider": target.provider.name if target is not None else None,
+        "account": exchange.account.name if exchange.account is not None else None,
+        "key": exchange.caller.name if exchange.caller is not None else None,
+        "headers": {name.lower(): value for name, value in exchange.request.headers.items()},
+    }
+
+
+def select(edits: Sequence[Edit], on: str, side: str) -> tuple[Edit, ...]:
+    return tuple(e for e in edits if e.on == on and e.side == side)
+
+
+def apply(
+    edits: Sequence[Edit], document: Doc, names: Mapping[str, Any], headers: dict[str, str] | None = None
+) -> Doc:
+    """The document after all edits, in order. Raises `Refused` naming the transform that failed."""
+    for edit in edits:
+        changed = edit.apply(document, names, headers)
+        if changed is not None:
+            document = changed
+    return document
+
+
+class EventEdits:
+    """Edits each JSON event of a server-sent stream; others pass."""
+
+    __slots__ = ("_edits", "_names", "_splitter")
+
+    def __init__(self, edits: Sequence[Edit], names: Mapping[str, Any]) -> None:
+        self._edits = edits
+        self._names = names
+        self._splitter = EventSplitter()
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join([self._event(e.name, e.data) for e in self._splitter.feed(chunk)])
+
+    def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
+        return b"".join([self._event(e.name, e.data) for e in self._splitter.end()]), problem
+
+    def _event(self, name: str, data: bytes) -> bytes:
+        try:
+            document = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            return frame(data, name)
+        if not isinstance(document, dict):
+            return frame(data, name)
+        return frame(encode(apply(self._edits, document, self._names)), name)
+
+
+def edited_answer(
+    raw: bytes, edits: Sequence[Edit], names: Mapping[str, Any], headers: dict[str, str]
+) -> bytes:
+    """A plain answer after its edits. Raises `Refused` when it is no JSON object."""
+    document = msgspec.json.decode(raw)
+    if not isinstance(document, dict):
+        raise Refused(Problem(kind="bad_gateway", message="The upstream's answer is not a JSON object."))
+    return encode(apply(edits, document, names, headers))

@@ -1,0 +1,284 @@
+"""One request and what becomes of it: `Exchange` travels down a pipeline, a `Reply` comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from omniroute.errors import Problem, Refused, Tried
+from omniroute.wire.codec import Operation, Peek, Reference, Wire
+from omniroute.wire.conversation import Answer, Conversation, Doc, Finish, Notes, Usage
+
+if TYPE_CHECKING:
+    from omniroute.pipeline.keys import Caller
+    from omniroute.pipeline.parts import Edit
+    from omniroute.pipeline.patterns import Test
+    from omniroute.pipeline.stream import Stream
+    from omniroute.routing.directory import Account, Member, Target
+    from omniroute.routing.plan import Plan
+    from omniroute.wire.bridge import CrossTap, WatchTap
+
+_json = msgspec.json.Decoder()
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that clients call. `family` names the pipeline that serves it, if the config does not say else."""
+
+    path: str
+    wire: Wire
+    operation: Operation
+    family: str
+
+
+class Request:
+    """What came over the network, parsed no further than HTTP. Header look-ups ignore case."""
+
+    __slots__ = ("body", "client_ip", "headers", "id", "method", "path", "query", "received", "started")
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        client_ip: str,
+        id: str,
+        received: float,
+        started: float,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.client_ip = client_ip
+        self.id = id
+        self.received = received
+        """Epoch seconds."""
+        self.started = started
+        """Monotonic seconds."""
+
+
+class Outgoing:
+    """What is to be sent to a target: made by `translate`, sent by the end of the pipeline.
+
+    `path` follows the base URL and holds the query that the wire needs.
+    """
+
+    __slots__ = ("body", "path", "wire")
+
+    def __init__(self, wire: Wire, path: str, body: bytes) -> None:
+        self.wire = wire
+        self.path = path
+        self.body = body
+
+
+class Exchange:
+    """A request on its way: raw bytes kept, parsed only if someone asks, and then once.
+
+    `path` says which way it took: `same` (bytes through), `edited` (parsed and changed) or `cross` (translated).
+    """
+
+    __slots__ = (
+        "_conversation",
+        "_doc",
+        "account",
+        "array",
+        "attempts",
+        "barred",
+        "caller",
+        "config",
+        "cost",
+        "edited",
+        "endings",
+        "endpoint",
+        "finish",
+        "first_byte",
+        "ids",
+        "malformed",
+        "marks",
+        "member",
+        "model",
+        "notes",
+        "outgoing",
+        "path",
+        "plan",
+        "problem",
+        "reply_edits",
+        "request",
+        "request_edits",
+        "stream",
+        "target",
+        "tried",
+        "usage",
+        "watch",
+        "wire",
+    )
+
+    def __init__(self, request: Request, endpoint: Endpoint, peek: Peek, ids: IdSource) -> None:
+        self.request = request
+        self.endpoint = endpoint
+        self.wire = endpoint.wire
+        self.model = peek.model
+        self.stream = peek.stream
+        self.ids = ids
+        self.array = False
+        self.config = ""
+        self.caller: Caller | None = None
+        self.plan: Plan | None = None
+        self.target: Target | None = None
+        self.account: Account | None = None
+        self.member: Member | None = None
+        self.barred: tuple[Test, ...] = ()
+        self.outgoing: Outgoing | None = None
+        self.request_edits: tuple[Edit, ...] = ()
+        self.reply_edits: tuple[Edit, ...] = ()
+        self.notes = Notes()
+        self.tried: list[Tried] = []
+        self.attempts = 0
+        self.path: Literal["same", "cross", "edited"] = "same"
+        self.edited = False
+        self.usage: Usage | None = None
+        self.finish: Finish | None = None
+        self.problem: Problem | None = None
+        self.cost: float | None = None
+        self.malformed: Problem | None = None
+        """Why the body could not even be peeked into; told to the client once it is known who asks."""
+        self.first_byte = 0.0
+        self.endings: list[Callable[[Problem | None], None]] = []
+        """Told at the true end of the answer, with what broke it after it had begun."""
+        self.marks: list[tuple[str, float]] = []
+        self.watch: CrossTap | WatchTap | None = None
+        self._doc: Doc | None = None
+        self._conversation: Conversation | None = None
+
+    @property
+    def doc(self) -> Doc:
+        """The client's JSON, to look at. To change it, call `edit()`. Raises `Refused` when it is no object."""
+        if self._doc is None:
+            self._doc = parse_object(self.request.body)
+        return self._doc
+
+    @property
+    def conversation(self) -> Conversation:
+        """What the client asked for, in no format."""
+        if self._conversation is None:
+            talk = self.wire.read_request(self.doc)
+            talk.model = self.model
+            talk.stream = self.stream
+            self._conversation = talk
+        return self._conversation
+
+    def edit(self) -> Doc:
+        """The client's JSON, to change in place; from now on the bytes that came in no longer count."""
+        document = self.doc
+        self.edited = True
+        self._conversation = None
+        return document
+
+    def replace(self, document: Doc) -> None:
+        """A whole new body."""
+        self._doc = document
+        self._conversation = None
+        self.edited = True
+
+    def settle(self) -> None:
+        """The stream is over: take over what the tap that watched it has learned."""
+        if self.watch is not None:
+            self.usage = self.watch.usage or self.usage
+            self.finish = self.watch.finish or self.finish
+            self.problem = self.watch.cut or self.problem
+        for ending in self.endings:
+            ending(self.problem)
+
+    def reference(self) -> Reference:
+        """What an answer to this request refers back to."""
+        return Reference(
+            model=self.model,
+            request=self.doc,
+            created=int(self.request.received),
+            new_id=self.ids.new,
+            array=self.array,
+        )
+
+
+class IdSource:
+    """Fresh ids for answers, such as `msg_3f…`. A random source is handed in, so that tests can repeat them."""
+
+    __slots__ = ("_bits",)
+
+    def __init__(self, bits: Any) -> None:
+        self._bits = bits
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}{self._bits.getrandbits(96):024x}"
+
+
+class Reply:
+    """An answer: `body` when it is plain, `stream` when it is not, `problem` when it is an error.
+
+    An error of our own has only a problem; the pipeline's edge words it for the client. `headers` are those that
+    the client gets beside the gateway's own.
+    """
+
+    __slots__ = ("answer", "body", "headers", "problem", "status", "stream")
+
+    def __init__(
+        self,
+        status: int,
+        *,
+        body: bytes | None = None,
+        stream: Stream | None = None,
+        headers: dict[str, str] | None = None,
+        problem: Problem | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.stream = stream
+        self.headers = headers if headers is not None else {}
+        self.problem = problem
+        self.answer: Answer | None = None
+        """The plain answer, once it has been read for a translation."""
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+
+def refusal(problem: Problem) -> Reply:
+    """The reply of a stage that answers by itself with an error."""
+    return Reply(problem.http_status, problem=problem)
+
+
+def parse_object(raw: bytes) -> Doc:
+    """JSON bytes that must be an object. Raises `Refused` (invalid_request) saying where it breaks."""
+    try:
+        document = _json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(not_json(raw, error)) from error
+    if not isinstance(document, dict):
+        raise Refused(
+            Problem(
+                kind="invalid_request",
+                code="invalid_json",
+                message=f"The request body must be a JSON object, not {_json_kind(document)}.",
+            )
+        )
+    return document
+
+
+def not_json(raw: bytes, error: Exception) -> Problem:
+    """What to tell a client whose body does not parse."""
+    message = (
+        "The request body is empty." if not raw.strip() else f"The request body is not valid JSON: {error}."
+    )
+    return Problem(kind="invalid_request", code="invalid_json", message=message)
+
+
+def _json_kind(value: object) -> str:
+    kinds = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")

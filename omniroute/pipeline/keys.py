@@ -1,0 +1,103 @@
+"""The keys of the clients: who is calling, and what may they use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from omniroute.config.settings import Key
+from omniroute.errors import Problem
+from omniroute.pipeline.patterns import Test, any_of, networks
+
+LOOPBACK = networks(["127.0.0.0/8", "::1/128"])
+
+
+class Caller:
+    """A known client. `None` in a test's place means "all"."""
+
+    __slots__ = ("_endpoints", "_ips", "_models", "_providers", "enabled", "expires", "name", "scopes")
+
+    def __init__(self, name: str, key: Key) -> None:
+        self.name = name
+        self.enabled = key.enabled
+        self.scopes = frozenset(key.scopes)
+        self.expires = expiry(key.expires)
+        self._models: Test | None = any_of(key.models) if key.models else None
+        self._providers: Test | None = any_of(key.providers) if key.providers else None
+        self._endpoints: Test | None = any_of(key.endpoints) if key.endpoints else None
+        self._ips: Test | None = networks(key.ips) if key.ips else None
+
+    def may_use(self, name: str, target: str, provider: str) -> bool:
+        """Whether it may reach `target` (`provider/model`) under the name it asked for.
+
+        A model list allows by the name asked (a combo that is listed opens what is in it) or by the target;
+        a provider list always counts, so that no alias or combo widens it.
+        """
+        if self._providers is not None and not self._providers(provider):
+            return False
+        return self._models is None or self._models(name) or self._models(target)
+
+    def may_ask(self, name: str) -> bool:
+        """Whether the name itself is in its model list."""
+        return self._models is None or self._models(name)
+
+    def problem(self, path: str, address: str, now: float) -> Problem | None:
+        """Why it may not call here and now, or None."""
+        if not self.enabled:
+            return _denied("authentication", "key_disabled", "This key is disabled.")
+        if self.expires is not None and now >= self.expires:
+            return _denied("authentication", "key_expired", "This key has expired.")
+        if self._ips is not None and not self._ips(address):
+            return _denied("permission", "address_not_allowed", "This key may not be used from this address.")
+        if self._endpoints is not None and not self._endpoints(path):
+            return _denied("permission", "endpoint_not_allowed", f"This key may not call {path}.")
+        return None
+
+
+class Keyring:
+    """All keys of a configuration, found by digest: the time that a look-up takes says nothing about a key."""
+
+    __slots__ = ("_callers", "required")
+
+    def __init__(self, keys: Mapping[str, Key], required: bool | None) -> None:
+        self._callers = {_digest_of(key): Caller(name, key) for name, key in keys.items()}
+        self.required = bool(keys) if required is None else required
+
+    def find(self, presented: str) -> Caller | None:
+        return self._callers.get(hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest())
+
+    def named(self, name: str) -> Caller | None:
+        """The caller that the config calls so."""
+        return next((c for c in self._callers.values() if c.name == name), None)
+
+
+def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """The key that a client sent, in whichever of the four places its SDK puts it."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return token.strip()
+    return headers.get("x-api-key") or headers.get("x-goog-api-key") or query.get("key") or None
+
+
+def expiry(written: str | None) -> float | None:
+    """ISO 8601 date or time → epoch seconds; without a zone it is UTC. Raises `ValueError`."""
+    if written is None:
+        return None
+    moment = datetime.fromisoformat(written)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _digest_of(key: Key) -> bytes:
+    if key.hash is not None:
+        return bytes.fromhex(key.hash.removeprefix("sha256:"))
+    text = key.key.reveal() if key.key is not None else ""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _denied(kind: str, code: str, message: str) -> Problem:
+    return Problem(
+        kind="authentication" if kind == "authentication" else "permission", code=code, message=message
+    )

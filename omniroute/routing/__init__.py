@@ -1,0 +1,1 @@
+"""From a model name to an ordered plan of targets, without I/O."""

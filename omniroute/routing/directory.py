@@ -1,0 +1,302 @@
+"""Everything that can be asked for, compiled from the settings: providers, accounts, targets, combos, names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from omniroute.config.secrets import Secret
+from omniroute.config.settings import Model, Timeouts
+from omniroute.config.settings import Provider as ProviderSettings
+from omniroute.pipeline.parts import Edit
+from omniroute.routing.strategy import Strategy
+from omniroute.wire.codec import Dialect, ModelCard, Wire
+
+When = Callable[[Mapping[str, Any]], bool]
+
+OPEN_MODELS_KEPT = 2000
+"""Targets of open model lists that a provider remembers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutboundProxy:
+    """`url` None goes direct."""
+
+    name: str
+    url: Secret | None
+    no_proxy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """A credential, ready to use. `inactive` says why it is not."""
+
+    name: str
+    provider: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    secrets: tuple[Secret, ...]
+    proxy: OutboundProxy | None
+    identity: str
+    weight: float = 1
+    priority: int = 0
+    inactive: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.provider}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upstream:
+    """One wire format of a provider, and where it is spoken."""
+
+    wire: Wire
+    base_url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class Provider:
+    """`upstreams` in order of preference, by wire name; `models` by the provider's own names."""
+
+    name: str
+    settings: ProviderSettings
+    upstreams: dict[str, Upstream]
+    accounts: tuple[Account, ...]
+    strategy: Strategy
+    edits: tuple[Edit, ...] = ()
+    _targets: dict[str, Target] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        """Whether names that are not listed are taken."""
+        return not self.settings.models or "*" in self.settings.models
+
+    @property
+    def usable(self) -> bool:
+        return self.settings.enabled and any(a.inactive is None for a in self.accounts)
+
+    def target(self, model: str) -> Target | None:
+        """The target of that model name or alias, or None when the provider has no such model."""
+        found = self._targets.get(model)
+        if found is None:
+            found = self._make(model)
+            if found is not None and len(self._targets) < OPEN_MODELS_KEPT:
+                self._targets[model] = found
+        return found
+
+    def listed(self) -> Iterator[str]:
+        return (name for name in self.settings.models if name != "*")
+
+    def _make(self, asked: str) -> Target | None:
+        models = self.settings.models
+        for name, model in models.items():
+            if name != "*" and (name == asked or asked in model.aliases):
+                return self._target(name, model)
+        if not self.open:
+            return None
+        return self._target(asked, models.get("*", Model()))
+
+    def _target(self, name: str, model: Model) -> Target:
+        thinking = model.thinking
+        upstreams = self.upstreams
+        if model.format is not None and model.format in upstreams:
+            upstreams = {model.format: upstreams[model.format]}
+        dialect = Dialect(
+            model=name,
+            max_output=model.max_output,
+            capabilities=frozenset(model.capabilities) if model.capabilities is not None else None,
+            quirks=frozenset(self.settings.quirks) | frozenset(model.quirks),
+            thinking_levels=thinking.levels if thinking else (),
+            thinking_min=thinking.min if thinking else None,
+            thinking_max=thinking.max if thinking else None,
+        )
+        return Target(f"{self.name}/{name}", self, name, model, upstreams, dialect)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A model of a provider."""
+
+    name: str
+    provider: Provider
+    model: str
+    facts: Model
+    upstreams: Mapping[str, Upstream]
+    dialect: Dialect
+
+    def upstream(self, client_wire: str) -> Upstream:
+        """The client's own format where the target speaks it, else the provider's first."""
+        found = self.upstreams.get(client_wire)
+        return found if found is not None else next(iter(self.upstreams.values()))
+
+    @property
+    def timeouts(self) -> Timeouts:
+        return self.provider.settings.timeouts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """A target or a combo as a member of a combo."""
+
+    name: str
+    of: Target | Combo
+    weight: float = 1
+    when: When | None = None
+    when_text: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    enabled: bool = True
+    priority: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Combo:
+    """A fallback chain. `members` is filled once all combos are known, for combos may name each other."""
+
+    name: str
+    strategy: Strategy
+    members: tuple[Member, ...] = ()
+    fallback_on: frozenset[str] = frozenset()
+    max_wait: float = 0
+    enabled: bool = True
+    description: str | None = None
+
+
+Via = Literal["combo", "alias", "wildcard", "provider", "model", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name means. `via` tells by which rule of CONFIG 7."""
+
+    of: Target | Combo
+    via: Via
+
+
+class Directory:
+    """All names of one generation."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        combos: Mapping[str, Combo],
+        aliases: Mapping[str, str],
+        default: str | None,
+    ) -> None:
+        self.providers = dict(providers)
+        self.combos = dict(combos)
+        self.aliases = dict(aliases)
+        self.default = default
+        self._by_prefix = _prefixes(providers)
+        self._wildcards = sorted(
+            ((re.compile(_wildcard(a)), t) for a, t in aliases.items() if "*" in a),
+            key=lambda pair: -len(pair[0].pattern),
+        )
+        self._owners = _owners(providers)
+
+    def find(self, name: str) -> Found | None:
+        """What `name` means, by the order of CONFIG 7, or None."""
+        found = self._find(name, depth=0)
+        if found is None and self.default is not None and name != self.default:
+            behind = self._find(self.default, depth=1)
+            return Found(behind.of, "default") if behind is not None else None
+        return found
+
+    def _find(self, name: str, depth: int) -> Found | None:
+        combo = self.combos.get(name)
+        if combo is not None and combo.enabled:
+            return Found(combo, "combo")
+        behind, via = self._alias(name)
+        if behind is not None and depth < 5:
+            found = self._find(behind, depth + 1)
+            return Found(found.of, via) if found is not None else None
+        return self._target(name)
+
+    def _alias(self, name: str) -> tuple[str | None, Via]:
+        exact = self.aliases.get(name)
+        if exact is not None and "*" not in name:
+            return exact, "alias"
+        for pattern, target in self._wildcards:
+            match = pattern.fullmatch(name)
+            if match is not None:
+                return target.replace("*", match[1], 1), "wildcard"
+        return None, "alias"
+
+    def _target(self, name: str) -> Found | None:
+        prefix, slash, model = name.partition("/")
+        provider = self._by_prefix.get(prefix) if slash else None
+        if provider is not None and model:
+            target = provider.target(model)
+            if target is not None:
+                return Found(target, "provider")
+        owners = [p for p in self._owners.get(name, ()) if p.settings.enabled]
+        if len(owners) > 1:
+            # Several list it: it is unambiguous as long as only one of them can serve it.
+            owners = [p for p in owners if p.usable] or owners
+        if len(owners) == 1:
+            target = owners[0].target(name)
+            return Found(target, "model") if target is not None else None
+        return None
+
+    def near(self, name: str) -> list[str]:
+        """Names that the client may have meant."""
+        known = [card.id for card in self.cards()]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+        tail = name.rpartition("/")[2]
+        close += [k for k in known if k.rpartition("/")[2] == tail and k not in close]
+        return close[:3]
+
+    def cards(self) -> list[ModelCard]:
+        """What can be asked for: combos, aliases without wildcards, and the listed models of usable providers."""
+        cards = [
+            ModelCard(id=c.name, owner="omniroute", name=c.description or c.name)
+            for c in self.combos.values()
+            if c.enabled
+        ]
+        cards += [
+            ModelCard(id=a, owner="omniroute") for a in self.aliases if "*" not in a and a not in self.combos
+        ]
+        for provider in self.providers.values():
+            if provider.usable:
+                cards += [_card(provider, name) for name in provider.listed()]
+        return cards
+
+
+def _card(provider: Provider, name: str) -> ModelCard:
+    model = provider.settings.models[name]
+    return ModelCard(
+        id=f"{provider.name}/{name}",
+        owner=provider.name,
+        name=name,
+        context=model.context,
+        max_output=model.max_output,
+    )
+
+
+def _prefixes(providers: Mapping[str, Provider]) -> dict[str, Provider]:
+    by_prefix: dict[str, Provider] = {}
+    for provider in providers.values():
+        for prefix in provider.settings.prefix:
+            by_prefix.setdefault(prefix, provider)
+    by_prefix.update(providers)
+    return by_prefix
+
+
+def _owners(providers: Mapping[str, Provider]) -> dict[str, list[Provider]]:
+    owners: dict[str, list[Provider]] = {}
+    for provider in providers.values():
+        for name, model in provider.settings.models.items():
+            for known in (name, *model.aliases):
+                if known != "*" and provider not in owners.setdefault(known, []):
+                    owners[known].append(provider)
+    return owners
+
+
+def _wildcard(alias: str) -> str:
+    before, _, after = alias.partition("*")
+    return f"{re.escape(before)}(.*){re.escape(after)}"

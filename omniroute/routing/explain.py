@@ -1,0 +1,55 @@
+"""A plan in words and as data: what is in, what is out, what comes later, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omniroute.routing.plan import Plan, Step
+
+VIA = {
+    "combo": "a combo",
+    "alias": "an alias",
+    "wildcard": "a wildcard alias",
+    "provider": "a model of a provider",
+    "model": "a model that one provider lists",
+    "default": "unknown, so the default",
+}
+
+
+def explanation(plan: Plan, now: float) -> dict[str, Any]:
+    """The plan as JSON. Times are seconds from `now`."""
+    combo = plan.combo
+    return {
+        "object": "omniroute.plan",
+        "model": plan.asked,
+        "is": VIA[plan.found.via],
+        "resolved": plan.found.of.name,
+        "strategy": type(combo.strategy).__name__ if combo is not None else None,
+        "targets": [_step(step, now) for step in plan.steps],
+    }
+
+
+def _step(step: Step, now: float) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "target": step.target.name,
+        "verdict": step.verdict,
+        "reason": step.reason,
+        "formats": list(step.target.upstreams),
+        "via": [combo.name for combo, _ in step.path],
+    }
+    if step.ready_at is not None:
+        told["ready_in"] = round(max(0.0, step.ready_at - now), 1)
+    return told
+
+
+def explanation_text(plan: Plan, now: float) -> str:
+    """The plan for a terminal, one line a target."""
+    head = f"{plan.asked} is {VIA[plan.found.via]}"
+    head += f": {plan.found.of.name}" if plan.found.of.name != plan.asked else ""
+    rows = [_row(number, step, now) for number, step in enumerate(plan.steps, 1)]
+    return "\n".join([head, *rows]) if rows else f"{head}\n  (no targets)"
+
+
+def _row(number: int, step: Step, now: float) -> str:
+    wait = f", ready in {max(0.0, step.ready_at - now):.0f} s" if step.ready_at is not None else ""
+    return f"  {number}. {step.verdict:<5} {step.target.name:<40} {step.reason}{wait}"

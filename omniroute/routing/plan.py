@@ -1,0 +1,160 @@
+"""The pure planner: from a name and the facts of a request to an ordered plan with a reason per target. No I/O.
+
+Serving, `omniroute explain` and config tests call this same function.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from omniroute.routing.directory import Account, Combo, Directory, Found, Member, Provider, Target
+from omniroute.routing.facts import Facts
+from omniroute.routing.strategy import Turn
+from omniroute.state.cooldowns import Rest
+from omniroute.state.state import State
+
+Verdict = Literal["in", "out", "later"]
+
+DEEPEST = 5
+"""Combos in combos in combos: this many levels are followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One target of a plan. `ready_at` (epoch seconds) is when a `later` target becomes usable.
+
+    `path` are the combos and members that led here, for strategies to count what was taken.
+    """
+
+    target: Target
+    verdict: Verdict
+    reason: str
+    ready_at: float | None = None
+    member: Member | None = None
+    path: tuple[tuple[Combo, Member], ...] = ()
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to try for a request, in order. `steps` holds those that are out, too, with the reason."""
+
+    asked: str
+    found: Found
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def usable(self) -> list[Step]:
+        return [step for step in self.steps if step.verdict == "in"]
+
+    @property
+    def ready_at(self) -> float | None:
+        """When the first of the resting targets is back (epoch seconds)."""
+        times = [s.ready_at for s in self.steps if s.ready_at is not None]
+        return min(times) if times else None
+
+    @property
+    def combo(self) -> Combo | None:
+        return self.found.of if isinstance(self.found.of, Combo) else None
+
+
+def plan(directory: Directory, facts: Facts, state: State, *, now: float, dice: random.Random) -> Plan | None:
+    """The plan for the model that `facts` name, or None when nothing has that name."""
+    found = directory.find(facts.model)
+    if found is None:
+        return None
+    planner = _Planner(facts, state, now, dice)
+    steps = planner.combo(found.of, ()) if isinstance(found.of, Combo) else iter((planner.judge(found.of),))
+    return Plan(facts.model, found, _unique(steps))
+
+
+def account_turn(provider: Provider, facts: Facts, state: State, now: float, dice: random.Random) -> Turn:
+    """The turn in which the accounts of a provider are ordered."""
+    return Turn(f"accounts/{provider.name}", facts, state.rotation, dice, now)
+
+
+def combo_turn(combo: Combo, facts: Facts, state: State, now: float, dice: random.Random) -> Turn:
+    """The turn in which the members of a combo are ordered."""
+    return Turn(f"combo/{combo.name}", facts, state.rotation, dice, now)
+
+
+def account_rest(account: Account, model: str, state: State) -> Rest | None:
+    """Why an account rests for this model: all of it, or the model alone."""
+    cooldowns = state.cooldowns
+    return cooldowns.resting(account.id, account.identity) or cooldowns.resting(
+        f"{account.id}/{model}", account.identity
+    )
+
+
+@dataclass(slots=True)
+class _Planner:
+    facts: Facts
+    state: State
+    now: float
+    dice: random.Random
+
+    def combo(self, combo: Combo, path: tuple[tuple[Combo, Member], ...]) -> Iterator[Step]:
+        if len(path) >= DEEPEST:
+            return
+        turn = combo_turn(combo, self.facts, self.state, self.now, self.dice)
+        for member in combo.strategy.order(combo.members, turn):
+            here = (*path, (combo, member))
+            why = self._left_out(member)
+            for step in self._of(member, here):
+                step = replace(step, member=step.member or member, path=step.path or here)
+                yield replace(step, verdict="out", reason=why, ready_at=None) if why else step
+
+    def _of(self, member: Member, path: tuple[tuple[Combo, Member], ...]) -> Iterator[Step]:
+        if isinstance(member.of, Combo):
+            if not member.of.enabled:
+                return iter(())
+            return self.combo(member.of, path)
+        return iter((self.judge(member.of),))
+
+    def _left_out(self, member: Member) -> str | None:
+        if not member.enabled:
+            return "disabled in the combo"
+        if member.when is not None and not member.when(self.facts.names()):
+            return f"its `when` is false: {member.when_text}"
+        return None
+
+    def judge(self, target: Target) -> Step:
+        """Whether a target can be used now."""
+        provider = target.provider
+        if not provider.settings.enabled:
+            return Step(target, "out", f"provider {provider.name} is disabled")
+        if not target.facts.enabled:
+            return Step(target, "out", "the model is disabled")
+        caller = self.facts.caller
+        if caller is not None and not caller.may_use(self.facts.model, target.name, provider.name):
+            return Step(target, "out", f"key {caller.name} may not use it")
+        if any(barred(provider.name) for barred in self.facts.barred):
+            return Step(target, "out", f"a filter keeps provider {provider.name} out")
+        active = [a for a in provider.accounts if a.inactive is None]
+        if not active:
+            return Step(target, "out", _why_inactive(provider))
+        rests = [account_rest(a, target.model, self.state) for a in active]
+        if all(rests):
+            rest = min((r for r in rests if r is not None), key=lambda r: r.until)
+            back = rest.until if rest.until != float("inf") else None
+            return Step(target, "later" if back is not None else "out", rest.reason, back)
+        return Step(target, "in", "usable")
+
+
+def _why_inactive(provider: Provider) -> str:
+    if not provider.accounts:
+        return f"provider {provider.name} has no account"
+    reasons = sorted({a.inactive for a in provider.accounts if a.inactive})
+    return f"no account of {provider.name} is active: {', '.join(reasons)}"
+
+
+def _unique(steps: Iterator[Step]) -> list[Step]:
+    seen: dict[str, Step] = {}
+    for step in steps:
+        known = seen.get(step.target.name)
+        if known is None or (known.verdict == "out" and step.verdict != "out"):
+            seen.pop(step.target.name, None)
+            seen[step.target.name] = step
+    return list(seen.values())

@@ -1,0 +1,1 @@
+"""The outside: HTTP in, the admin plane, metrics and the log."""

@@ -1,0 +1,182 @@
+"""The admin plane under /-/: JSON about the configuration, its state and its traffic. It shows; the file decides."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+import msgspec
+from aiohttp import web
+
+from omniroute.config.show import redacted
+from omniroute.engine.runtime import Runtime
+from omniroute.pipeline.keys import LOOPBACK, presented_key
+from omniroute.server.metrics import Metrics
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+OPEN = frozenset({"/-/health", "/-/ready"})
+"""Anybody may ask these: load balancers do."""
+WAITED_MOST = 300.0
+
+
+class Admin:
+    """Answers under /-/. Everything but health and readiness needs a key with the scope `admin` (metrics: `metrics`
+    or `admin`); where no keys are declared, it needs a client on loopback."""
+
+    def __init__(self, runtime: Runtime, metrics: Metrics, ready: Callable[[], bool]) -> None:
+        self._runtime = runtime
+        self._metrics = metrics
+        self._ready = ready
+        self._began = time.time()
+        self._table: dict[tuple[str, str], Answer] = {
+            ("GET", "/-/health"): self._health,
+            ("GET", "/-/ready"): self._readiness,
+            ("GET", "/-/config"): self._config,
+            ("GET", "/-/wait"): self._wait,
+            ("GET", "/-/state"): self._state,
+            ("POST", "/-/state/reset"): self._reset,
+            ("GET", "/-/metrics"): self._exposition,
+            ("POST", "/-/reload"): self._reload,
+        }
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        path = request.path.rstrip("/") or request.path
+        method = "GET" if request.method == "HEAD" else request.method
+        answer = self._table.get((method, path))
+        if answer is None:
+            return self._not_here(method, path)
+        refused = None if path in OPEN else self._refusal(request, path)
+        return refused if refused is not None else await answer(request)
+
+    def _not_here(self, method: str, path: str) -> web.Response:
+        allowed = sorted(m for m, p in self._table if p == path)
+        if allowed:
+            return _error(
+                405, f"{path} answers {', '.join(allowed)}, not {method}.", {"Allow": ", ".join(allowed)}
+            )
+        known = ", ".join(sorted({p for _, p in self._table}))
+        return _error(404, f"There is no {path}. The admin plane has {known}.")
+
+    def _refusal(self, request: web.BaseRequest, path: str) -> web.Response | None:
+        keyring = self._runtime.generation.keyring
+        peer = request.remote or ""
+        presented = presented_key(request.headers, request.query)
+        caller = keyring.find(presented) if presented is not None else None
+        wanted = {"admin", "metrics"} if path == "/-/metrics" else {"admin"}
+        if caller is not None:
+            problem = caller.problem(path, peer, time.time())
+            if problem is not None:
+                return _error(problem.http_status, problem.message)
+            if wanted & caller.scopes:
+                return None
+            return _error(403, f"This key lacks the scope {' or '.join(sorted(wanted))}.")
+        if not keyring.required and (LOOPBACK(peer) or not peer):
+            return None
+        return _error(401, "The admin plane needs a key with the scope admin.")
+
+    # ── answers ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _health(self, request: web.BaseRequest) -> web.Response:
+        generation = self._runtime.generation
+        return _json(
+            {
+                "status": "ok",
+                "version": version("omniroute"),
+                "config": generation.tag,
+                "uptime": round(time.time() - self._began, 1),
+            }
+        )
+
+    async def _readiness(self, request: web.BaseRequest) -> web.Response:
+        ready = self._ready()
+        result = self._runtime.last_result
+        return _json(
+            {
+                "ready": ready,
+                "config": self._runtime.generation.tag,
+                "last_reload_ok": result.ok if result is not None else True,
+            },
+            200 if ready else 503,
+        )
+
+    async def _config(self, request: web.BaseRequest) -> web.Response:
+        generation = self._runtime.generation
+        return _json(
+            {
+                "config": generation.tag,
+                "file": self._runtime.path.name,
+                "settings": redacted(generation.loaded),
+                "last_reload": self._runtime.last_result,
+                "findings": generation.loaded.findings,
+            }
+        )
+
+    async def _wait(self, request: web.BaseRequest) -> web.Response:
+        digest = request.query.get("hash", "")
+        try:
+            seconds = min(float(request.query.get("timeout", "30")), WAITED_MOST)
+        except ValueError:
+            return _error(400, "`timeout` is a number of seconds.")
+        serves = await self._runtime.wait_for(digest, seconds)
+        return _json({"serves": serves, "config": self._runtime.generation.tag}, 200 if serves else 504)
+
+    async def _state(self, request: web.BaseRequest) -> web.Response:
+        runtime = self._runtime
+        now = runtime.state.clock()
+        rests = {
+            name: {
+                "reason": rest.reason,
+                "level": rest.level,
+                "ready_in": None if math.isinf(rest.until) else round(rest.until - now, 1),
+            }
+            for name, rest in runtime.state.cooldowns.all().items()
+        }
+        return _json(
+            {
+                "config": runtime.generation.tag,
+                "running": runtime.generation.running,
+                "draining": [{"config": g.tag, "running": g.running} for g in runtime.draining],
+                "cooldowns": rests,
+                "providers": {
+                    name: {
+                        "enabled": p.settings.enabled,
+                        "tier": p.settings.tier,
+                        "accounts": {
+                            a.name: {"active": a.inactive is None, "why_not": a.inactive} for a in p.accounts
+                        },
+                    }
+                    for name, p in runtime.generation.directory.providers.items()
+                },
+            }
+        )
+
+    async def _reset(self, request: web.BaseRequest) -> web.Response:
+        prefix = request.query.get("name", "")
+        return _json({"reset": self._runtime.state.cooldowns.reset(prefix)})
+
+    async def _exposition(self, request: web.BaseRequest) -> web.Response:
+        if not self._runtime.generation.loaded.settings.metrics.enabled:
+            return _error(404, "Metrics are switched off (`metrics: {enabled: false}`).")
+        return web.Response(
+            body=self._metrics.text(self._runtime),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    async def _reload(self, request: web.BaseRequest) -> web.Response:
+        result = await self._runtime.reload(force=request.query.get("force") in ("1", "true"))
+        return _json(result, 200 if result.ok else 422)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status, body=msgspec.json.encode(value), headers={"Content-Type": "application/json"}
+    )
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    response = _json({"error": {"message": message, "status": status}}, status)
+    response.headers.update(headers or {})
+    return response

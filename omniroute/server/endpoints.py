@@ -1,0 +1,116 @@
+"""The endpoints of the data plane, as a table: method and path → wire, operation, pipeline family."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from omniroute.pipeline.exchange import Endpoint
+from omniroute.wire.codec import Operation, Peek, Wire
+
+Listing = Literal["list", "one"]
+
+
+class Row(NamedTuple):
+    """`paths` are all spellings that real clients use."""
+
+    paths: tuple[str, ...]
+    wire: str
+    operation: Operation
+    family: str
+
+
+ROWS = (
+    Row(
+        ("/v1/chat/completions", "/chat/completions", "/v1/v1/chat/completions"),
+        "openai-chat",
+        "chat",
+        "chat",
+    ),
+    Row(("/v1/messages", "/messages", "/v1/v1/messages"), "anthropic-messages", "chat", "chat"),
+    Row(
+        ("/v1/messages/count_tokens", "/messages/count_tokens", "/v1/v1/messages/count_tokens"),
+        "anthropic-messages",
+        "count_tokens",
+        "count_tokens",
+    ),
+    Row(("/v1/responses", "/responses", "/v1/v1/responses"), "openai-responses", "chat", "chat"),
+    Row(
+        ("/v1/responses/input_tokens", "/responses/input_tokens"),
+        "openai-responses",
+        "count_tokens",
+        "count_tokens",
+    ),
+)
+
+GEMINI = re.compile(
+    r"/(?:v1beta|v1alpha|v1|v1/v1beta)/models/(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)"
+)
+VERBS: dict[str, tuple[Operation, bool]] = {
+    "generateContent": ("chat", False),
+    "streamGenerateContent": ("chat", True),
+    "countTokens": ("count_tokens", False),
+}
+
+MODELS = re.compile(r"(?P<base>/v1beta|/v1alpha|/v1)?/models(?:/(?P<model>.+))?")
+
+
+class Found(NamedTuple):
+    """`peek` and `array` are known where the path and query say them (Gemini), else None and False."""
+
+    endpoint: Endpoint
+    peek: Peek | None = None
+    array: bool = False
+
+
+class Endpoints:
+    """The table, compiled with the wires of this process."""
+
+    def __init__(self, wires: Mapping[str, Wire]) -> None:
+        self._wires = wires
+        self._exact = {
+            path: Found(Endpoint(path=path, wire=wires[row.wire], operation=row.operation, family=row.family))
+            for row in ROWS
+            for path in row.paths
+        }
+        gemini = wires["gemini"]
+        self._gemini = {
+            verb: Endpoint(
+                path=f"/v1beta/models/{{model}}:{verb}",
+                wire=gemini,
+                operation=operation,
+                family="chat" if operation == "chat" else "count_tokens",
+            )
+            for verb, (operation, _) in VERBS.items()
+        }
+
+    def find(self, path: str, query: Mapping[str, str]) -> Found | None:
+        """What answers POST at this path."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found
+        match = GEMINI.fullmatch(path)
+        if match is None:
+            return None
+        verb = match["verb"]
+        streamed = VERBS[verb][1]
+        model = match["model"].removeprefix("models/")
+        return Found(self._gemini[verb], Peek(model, streamed), streamed and query.get("alt") != "sse")
+
+    def spoken_at(self, path: str, headers: Mapping[str, str]) -> Wire:
+        """The wire in which an error at any path is told: that of the endpoint, else what the client seems to be."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found.endpoint.wire
+        if path.startswith(("/v1beta", "/v1alpha")) or GEMINI.fullmatch(path) or "x-goog-api-key" in headers:
+            return self._wires["gemini"]
+        if "messages" in path or "anthropic-version" in headers:
+            return self._wires["anthropic-messages"]
+        return self._wires["openai-responses" if "responses" in path else "openai-chat"]
+
+    def models_wire(self, base: str | None, headers: Mapping[str, str]) -> Wire:
+        """In whose shape a model list is asked for."""
+        if base in ("/v1beta", "/v1alpha") or "x-goog-api-key" in headers:
+            return self._wires["gemini"]
+        return self._wires["anthropic-messages" if "anthropic-version" in headers else "openai-chat"]

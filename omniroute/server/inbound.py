@@ -1,0 +1,200 @@
+"""From an HTTP request to an `Exchange`, and from a `Reply` back to HTTP. Nothing here knows a wire or a stage."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from time import perf_counter
+
+import msgspec
+from aiohttp import web
+
+from omniroute.engine.generation import Generation
+from omniroute.errors import Problem
+from omniroute.pipeline.compile import Pipeline
+from omniroute.pipeline.exchange import Exchange, IdSource, Reply, Request
+from omniroute.pipeline.patterns import Test, client_address
+from omniroute.server.metrics import Metrics
+from omniroute.wire.codec import Wire
+
+encode = msgspec.json.Encoder().encode
+
+BODY_IDLE = 60.0
+"""Seconds that a client may be silent in the middle of its body."""
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class TooLarge(Exception):
+    """The body is larger than `server.limits.body`."""
+
+
+class Slow(Exception):
+    """The client stopped sending its body."""
+
+
+async def read_body(request: web.BaseRequest, most: int) -> bytes:
+    """The whole body. Raises `TooLarge` as soon as that is certain, and `Slow`."""
+    length = request.content_length
+    if length is not None and length > most:
+        raise TooLarge
+    if request.headers.get("expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    parts: list[bytes] = []
+    size = 0
+    content = request.content
+    while not content.at_eof():
+        try:
+            async with asyncio.timeout(BODY_IDLE):
+                part = await content.readany()
+        except TimeoutError as error:
+            raise Slow from error
+        size += len(part)
+        if size > most:
+            raise TooLarge
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The client's own id where it is a harmless word, else a fresh one."""
+    given = headers.get("x-request-id")
+    if given is not None and _ID.fullmatch(given):
+        return given
+    return f"req_{secrets.token_hex(12)}"
+
+
+def to_request(incoming: web.BaseRequest, body: bytes, id: str, started: float, trusted: Test) -> Request:
+    headers = incoming.headers
+    peer = incoming.remote or ""
+    return Request(
+        method=incoming.method,
+        path=incoming.path,
+        query=incoming.query,
+        headers=headers,
+        body=body,
+        client_ip=client_address(peer, headers.get("x-forwarded-for"), trusted),
+        id=id,
+        received=time.time(),
+        started=started,
+    )
+
+
+class Answerer:
+    """Runs exchanges and writes their replies. One a gateway."""
+
+    def __init__(self, metrics: Metrics, ids: IdSource) -> None:
+        self._metrics = metrics
+        self.ids = ids
+
+    async def answer(
+        self,
+        incoming: web.BaseRequest,
+        generation: Generation,
+        exchange: Exchange,
+        extra: dict[str, str],
+    ) -> web.StreamResponse:
+        """The whole life of an exchange. `extra` are headers that every answer of this request carries."""
+        pipeline = generation.pipeline(exchange)
+        generation.running += 1
+        reply = _ABANDONED
+        try:
+            reply = await generation.serve(exchange, pipeline)
+            return await self._write(incoming, exchange, reply, extra)
+        except (ConnectionError, asyncio.CancelledError):
+            exchange.problem = _GONE
+            raise
+        finally:
+            generation.running -= 1
+            if reply.stream is not None:
+                await reply.stream.close()
+            self._over(generation, exchange, reply, pipeline)
+
+    def _over(self, generation: Generation, exchange: Exchange, reply: Reply, pipeline: Pipeline) -> None:
+        gone = exchange.problem is _GONE
+        if gone and exchange.watch is not None:
+            # The client left: what the stream lacks is no fault of the upstream.
+            exchange.watch.cut = None
+        generation.over(exchange, reply, pipeline)
+        self._metrics.over(exchange, reply)
+
+    async def _write(
+        self, incoming: web.BaseRequest, exchange: Exchange, reply: Reply, extra: dict[str, str]
+    ) -> web.StreamResponse:
+        headers = {**reply.headers, **own_headers(exchange), **extra}
+        if reply.stream is None:
+            body = _body_of(reply, exchange.wire, exchange, headers)
+            exchange.first_byte = perf_counter()
+            response = web.Response(status=reply.status, body=body, headers=headers)
+            await response.prepare(incoming)
+            await response.write_eof()
+            return response
+        headers["Content-Type"] = "application/json" if exchange.array else "text/event-stream; charset=utf-8"
+        headers["Cache-Control"] = "no-cache"
+        headers["X-Accel-Buffering"] = "no"
+        streamed = web.StreamResponse(status=200, headers=headers)
+        await streamed.prepare(incoming)
+        exchange.first_byte = perf_counter()
+        await reply.stream.pump(streamed.write)
+        await streamed.write_eof()
+        return streamed
+
+
+def own_headers(exchange: Exchange) -> dict[str, str]:
+    """The gateway's own headers of an answer."""
+    headers = {
+        "X-Request-Id": exchange.request.id,
+        "X-OmniRoute-Config": exchange.config,
+        "Server-Timing": server_timing(exchange.marks, exchange.request.started),
+    }
+    if exchange.target is not None:
+        headers["X-OmniRoute-Target"] = header_safe(exchange.target.name)
+    return headers
+
+
+def server_timing(marks: list[tuple[str, float]], started: float) -> str:
+    """How long each stage held the request until the answer began, in ms (W3C Server Timing)."""
+    now = perf_counter()
+    spans: dict[str, float] = {}
+    for index, (name, begin) in enumerate(marks):
+        end = marks[index + 1][1] if index + 1 < len(marks) else now
+        spans[name] = spans.get(name, 0.0) + end - begin
+    parts = [f"{name};dur={seconds * 1000:.2f}" for name, seconds in spans.items()]
+    return ", ".join([*parts, f"total;dur={(now - started) * 1000:.2f}"])
+
+
+def header_safe(text: str) -> str:
+    """Text that may stand in a header: no control characters, nothing beyond Latin-1."""
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in text)
+
+
+def _body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: dict[str, str]) -> bytes:
+    """The body, and what its headers must say. An error of our own is worded here, in the client's format."""
+    headers.setdefault("Content-Type", "application/json")
+    problem = reply.problem
+    if problem is None:
+        return reply.body or b""
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+    if reply.body is not None and _may_show(reply.body, exchange):
+        return reply.body
+    reply.status = problem.http_status
+    return encode(wire.write_error(problem, exchange.request.id))
+
+
+def _may_show(body: bytes, exchange: Exchange) -> bool:
+    """Whether an upstream's own error may go to the client as it is: JSON, and none of the account's secrets in it."""
+    if not body.lstrip().startswith(b"{"):
+        return False
+    account = exchange.account
+    return account is None or not any(s.reveal().encode() in body for s in account.secrets)
+
+
+_GONE = Problem(
+    kind="cancelled", code="client_gone", message="The client left before the answer was complete."
+)
+_ABANDONED = Reply(499, problem=_GONE)

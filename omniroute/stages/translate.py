@@ -1,0 +1,214 @@
+"""From the client's wire format to the target's, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from omniroute.declare import Options, option, stage
+from omniroute.errors import MalformedStream, Problem, Refused, UnsupportedContent
+from omniroute.pipeline.edits import EventEdits, apply, edited_answer, names_of, select
+from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
+from omniroute.pipeline.parts import Around, Edit, Handler
+from omniroute.pipeline.site import Site
+from omniroute.routing.directory import Target, Upstream
+from omniroute.routing.facts import BYTES_PER_TOKEN
+from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
+from omniroute.wire.conversation import Doc
+from omniroute.wire.names import NameMap
+from omniroute.wire.splice import replace_model
+
+DROPPED = "X-OmniRoute-Dropped"
+ESTIMATED = "X-OmniRoute-Estimated"
+
+
+@stage("translate", needs=["target"], gives=["upstream_request"], example="{stage: translate, strict: true}")
+class Translate(Options, frozen=True, kw_only=True):
+    """Writes the request in the target's wire format and reads its answer back into the client's.
+
+    Where both are the same, bytes go through untouched but for the model's name and what transforms change. What
+    the target cannot express is emulated or named in `X-OmniRoute-Dropped`.
+    """
+
+    strict: Annotated[bool, option("Refuse what cannot be kept, instead of dropping it by name.")] = False
+    prompt_cache: Annotated[
+        Literal["keep", "auto"],
+        option("keep: the client's cache markers; auto: adds some for stable prefixes."),
+    ] = "keep"
+
+    def build(self, site: Site) -> Around:
+        async def run(exchange: Exchange, proceed: Handler) -> Reply:
+            target = exchange.target
+            if target is None:
+                raise RuntimeError("translate runs without a target")
+            return await _Translation(exchange, target, self).run(proceed)
+
+        return Around(run)
+
+
+class _Translation:
+    """One request in the words of one target."""
+
+    __slots__ = ("_edits", "_exchange", "_names", "_options", "_target", "_upstream")
+
+    def __init__(self, exchange: Exchange, target: Target, options: Translate) -> None:
+        self._exchange = exchange
+        self._target = target
+        self._options = options
+        self._upstream: Upstream = target.upstream(exchange.wire.name)
+        self._edits: tuple[Edit, ...] = (
+            *target.provider.edits,
+            *exchange.request_edits,
+            *exchange.reply_edits,
+        )
+        self._names: NameMap | None = None
+
+    @property
+    def _same(self) -> bool:
+        return self._upstream.wire is self._exchange.wire
+
+    async def run(self, proceed: Handler) -> Reply:
+        exchange, wire = self._exchange, self._upstream.wire
+        path = wire.path(self._target.model, exchange.stream, exchange.endpoint.operation)
+        if exchange.endpoint.operation == "count_tokens" and (path is None or not self._same):
+            return self._estimate()
+        if path is None:
+            raise Refused(_unsupported(exchange.endpoint.operation, self._target))
+        exchange.notes.dropped.clear()
+        exchange.notes.emulated.clear()
+        exchange.outgoing = Outgoing(wire, path, self._body())
+        reply = await proceed(exchange)
+        if exchange.notes.dropped:
+            reply.headers[DROPPED] = ", ".join(exchange.notes.dropped)
+        if reply.problem is not None:
+            return reply if self._same else _without_body(reply)
+        try:
+            return self._stream(reply) if reply.stream is not None else self._plain(reply)
+        except MalformedStream as error:
+            raise Refused(Problem(kind="bad_gateway", code="malformed_answer", message=str(error))) from error
+
+    # ── request ──────────────────────────────────────────────────────────────────────────────────
+
+    def _body(self) -> bytes:
+        exchange = self._exchange
+        edits = select(self._edits, "request", "upstream")
+        params = exchange.member.params if exchange.member is not None else {}
+        if not self._same:
+            exchange.path = "cross"
+            return self._finish_body(self._translated(), edits, params)
+        if not exchange.edited and not edits and not params:
+            exchange.path = "same"
+            return self._spliced()
+        exchange.path = "edited"
+        document = dict(exchange.doc)
+        if self._upstream.wire.model_in_body:
+            document["model"] = self._target.model
+        if edits or params:
+            # The next target may need the client's own words again: edit a copy.
+            document = msgspec.json.decode(encode(document))
+        return self._finish_body(document, edits, params)
+
+    def _spliced(self) -> bytes:
+        raw = self._exchange.request.body
+        if not self._upstream.wire.model_in_body:
+            return raw
+        return replace_model(raw, self._exchange.model, self._target.model)
+
+    def _translated(self) -> Doc:
+        exchange = self._exchange
+        dialect = msgspec.structs.replace(self._target.dialect, prompt_cache=self._options.prompt_cache)
+        try:
+            document, self._names = translate_request(
+                exchange.conversation, exchange.wire, self._upstream.wire, dialect, exchange.notes
+            )
+        except UnsupportedContent as error:
+            raise Refused(
+                Problem(
+                    kind="invalid_request", code="unsupported_content", message=str(error), param=error.path
+                )
+            ) from error
+        if self._options.strict and exchange.notes.dropped:
+            raise Refused(_refused(exchange.notes.dropped, self._target))
+        return document
+
+    def _finish_body(self, document: Doc, edits: Sequence[Edit], params: Any) -> bytes:
+        document.update(params)
+        if edits:
+            document = apply(edits, document, {**names_of(self._exchange), "request": document})
+        return encode(document)
+
+    # ── answer ───────────────────────────────────────────────────────────────────────────────────
+
+    def _plain(self, reply: Reply) -> Reply:
+        exchange = self._exchange
+        upstream_edits = select(self._edits, "response", "upstream")
+        client_edits = select(self._edits, "response", "client")
+        body = reply.body or b""
+        names = names_of(exchange) if upstream_edits or client_edits else {}
+        if upstream_edits:
+            body = edited_answer(body, upstream_edits, names, reply.headers)
+            reply.answer = None
+        if not self._same:
+            answer = reply.answer or read_answer(body, self._upstream.wire)
+            answer = self._named.inward_answer(answer)
+            body = write_answer(answer, exchange.wire, exchange.reference(), exchange.notes)
+        if client_edits:
+            body = edited_answer(body, client_edits, names, reply.headers)
+        reply.body = body
+        return reply
+
+    def _stream(self, reply: Reply) -> Reply:
+        exchange, stream = self._exchange, reply.stream
+        if stream is None:
+            raise RuntimeError("a streamed reply has no stream")
+        for side in ("upstream", "client"):
+            edits = select(self._edits, "event", side)
+            if side == "client":
+                watch = self._watch()
+                exchange.watch = watch
+                stream.tap(watch)
+            if edits:
+                stream.tap(EventEdits(edits, names_of(exchange)))
+        stream.keep_alive = b"" if exchange.array else exchange.wire.keep_alive
+        return reply
+
+    def _watch(self) -> CrossTap | WatchTap:
+        exchange = self._exchange
+        if self._same and not exchange.array:
+            return WatchTap(exchange.wire, exchange.request.id)
+        writer = exchange.wire.writer(exchange.reference(), exchange.notes)
+        return CrossTap(self._upstream.wire, writer, self._named)
+
+    @property
+    def _named(self) -> NameMap:
+        if self._names is None:
+            self._names = NameMap({}, None, None)
+        return self._names
+
+    def _estimate(self) -> Reply:
+        """No endpoint of the target counts in this format: a rough figure, marked as such."""
+        exchange = self._exchange
+        tokens = max(1, len(exchange.request.body) // BYTES_PER_TOKEN)
+        return Reply(200, body=encode(exchange.wire.write_count(tokens)), headers={ESTIMATED: "tokens"})
+
+
+def _without_body(reply: Reply) -> Reply:
+    reply.body = None
+    return reply
+
+
+def _refused(dropped: Sequence[str], target: Target) -> Problem:
+    return Problem(
+        kind="invalid_request",
+        code="cannot_express",
+        message=f"{target.name} cannot express {', '.join(dropped)}, and this pipeline is strict.",
+        param=dropped[0],
+    )
+
+
+def _unsupported(operation: str, target: Target) -> Problem:
+    return Problem(
+        kind="not_found", code="unsupported_operation", message=f"{target.name} has no {operation}."
+    )

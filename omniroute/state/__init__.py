@@ -1,0 +1,1 @@
+"""What outlives a request and a reload. Owned by the runtime, handed to whoever needs it."""

@@ -1,0 +1,20 @@
+"""All state of one gateway, in one place that a reload leaves alone."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from omniroute.state.cooldowns import Cooldowns
+from omniroute.state.rotation import Rotation
+
+
+class State:
+    """`clock` gives epoch seconds; `dice` is the source of chance. Tests hand in their own."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, dice: random.Random | None = None) -> None:
+        self.clock = clock
+        self.dice = dice if dice is not None else random.Random()
+        self.cooldowns = Cooldowns(clock)
+        self.rotation = Rotation(clock)

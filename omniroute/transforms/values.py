@@ -1,0 +1,47 @@
+"""The values that ops write: literals of the configuration, with templates at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from omniroute.transforms.documents import copied
+from omniroute.transforms.edit import NAMES
+from omniroute.transforms.sandbox import template
+
+Maker = Callable[[Mapping[str, Any]], Any]
+"""From names to a value of JSON that nothing else refers to."""
+
+VALUE: dict[str, Any] = {
+    "description": "Any value. A text with {{ … }} or {% … %} is a Jinja2 template; one that is a single "
+    "{{ expression }} keeps the type of its value."
+}
+"""The JSON Schema of a literal."""
+
+
+def maker(literal: Any, names: Collection[str] = NAMES) -> Maker:
+    """What makes the value each time. Raises ValueError for a template that cannot be compiled."""
+    if isinstance(literal, str) and is_template(literal):
+        return template(literal, names)
+    if isinstance(literal, dict) and has_template(literal):
+        members = {key: maker(value, names) for key, value in literal.items()}
+        return lambda given: {key: make(given) for key, make in members.items()}
+    if isinstance(literal, list | tuple) and has_template(literal):
+        elements = [maker(value, names) for value in literal]
+        return lambda given: [make(given) for make in elements]
+    constant = copied(literal)
+    return lambda given: copied(constant)
+
+
+def is_template(text: str) -> bool:
+    """Whether a text of the configuration is a template."""
+    return "{{" in text or "{%" in text
+
+
+def has_template(literal: Any) -> bool:
+    """Whether a literal holds a template at any depth."""
+    if isinstance(literal, str):
+        return is_template(literal)
+    if isinstance(literal, dict):
+        return any(has_template(value) for value in literal.values())
+    return isinstance(literal, list | tuple) and any(has_template(value) for value in literal)

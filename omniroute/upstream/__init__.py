@@ -1,0 +1,1 @@
+"""The way out: credentials, transports, and the built-in end of every pipeline."""

@@ -1,0 +1,1 @@
+"""Ways to authenticate at a provider, one file each."""

@@ -1,0 +1,28 @@
+"""Which headers of a client go on to the upstream, and which of an upstream's go back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FORWARDED = (
+    "anthropic-beta",
+    "anthropic-version",
+    "openai-beta",
+    "user-agent",
+    "http-referer",
+    "x-title",
+    "x-goog-api-client",
+    "x-stainless-helper-method",
+    "traceparent",
+    "tracestate",
+)
+"""Sent on when client and target speak the same format: they change what the answer means, or trace it. All other
+headers of the client stay here: credentials, hop-by-hop headers (RFC 9110 7.6.1), and what is meant for the gateway."""
+
+FORWARDED_ALWAYS = ("traceparent", "tracestate")
+
+
+def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
+    """The client's headers that the upstream gets."""
+    names = FORWARDED if same else FORWARDED_ALWAYS
+    return {name: value for name in names if (value := client.get(name)) is not None}

@@ -1,0 +1,1 @@
+"""Ways to reach a provider, one file each."""

@@ -1,0 +1,151 @@
+"""From the client's wire to the target's and back, through the canonical conversation.
+
+N codecs make N² bridges without a line for any pair. Where both wires are the same nothing here runs but a
+`WatchTap`, which only looks at the bytes that go by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from omniroute.errors import STATUS_OF, MalformedStream, Problem, ProblemKind
+from omniroute.wire.codec import Dialect, Event, Reference, StreamReader, StreamWriter, Wire
+from omniroute.wire.conversation import (
+    Answer,
+    Conversation,
+    Delta,
+    Doc,
+    Failure,
+    Finish,
+    Finished,
+    Notes,
+    Usage,
+    UsageDelta,
+)
+from omniroute.wire.names import NameMap
+from omniroute.wire.sse import EventSplitter
+
+encode = msgspec.json.Encoder().encode
+
+SPLITTERS: dict[str, Callable[[], EventSplitter]] = {"sse": EventSplitter}
+"""Framing → a new splitter of a stream of that framing."""
+
+
+def translate_request(
+    talk: Conversation, client: Wire, target: Wire, dialect: Dialect, notes: Notes
+) -> tuple[Doc, NameMap]:
+    """The body for a target of another wire, and the names that were changed on the way."""
+    names = NameMap.of(talk, client, target)
+    return target.write_request(names.outward(talk), dialect, notes), names
+
+
+def read_answer(raw: bytes, source: Wire) -> Answer:
+    """A plain answer. Raises `MalformedStream` when it is not a JSON object."""
+    try:
+        document = msgspec.json.decode(raw, type=dict)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedStream(f"the upstream's answer is not a JSON object: {error}") from error
+    return source.read_answer(document)
+
+
+def write_answer(answer: Answer, client: Wire, reference: Reference, notes: Notes) -> bytes:
+    """A plain answer as the client's bytes."""
+    return encode(client.write_answer(answer, reference, notes))
+
+
+def problem_of(failure: Failure) -> Problem:
+    """An error that an upstream put in its stream, as data."""
+    kind: ProblemKind = failure.kind if failure.kind in STATUS_OF else "bad_gateway"  # type: ignore[assignment]  # checked by the table
+    return Problem(
+        kind=kind,
+        message=failure.message,
+        status=failure.status,
+        native=failure.native,
+        retry_after=failure.retry_after,
+    )
+
+
+class CrossTap:
+    """Translates a stream chunk by chunk; what it learned of it is known when it has ended."""
+
+    __slots__ = ("_names", "_reader", "_splitter", "_writer", "cut", "ended", "finish", "usage")
+
+    def __init__(self, source: Wire, writer: StreamWriter, names: NameMap) -> None:
+        self._splitter = SPLITTERS[source.framing]()
+        self._reader: StreamReader = source.reader()
+        self._writer = writer
+        self._names = names
+        self.usage: Usage | None = None
+        self.finish: Finish | None = None
+        self.cut: Problem | None = None
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self.ended:
+            return b""
+        return b"".join([self._write(self._reader.feed(event)) for event in self._splitter.feed(chunk)])
+
+    def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
+        if self.ended:
+            return b"", None
+        self.ended = True
+        out = b"" if problem is not None else self._drain()
+        self.cut = self.cut or problem
+        return out + self._writer.close(problem), None
+
+    def _drain(self) -> bytes:
+        events: list[Event] = self._splitter.end()
+        out = b"".join([self._write(self._reader.feed(event)) for event in events])
+        return out + self._write(self._reader.end())
+
+    def _write(self, deltas: Iterable[Delta]) -> bytes:
+        out = b""
+        for delta in deltas:
+            self._note(delta)
+            out += self._writer.feed(self._names.inward_delta(delta))
+        return out
+
+    def _note(self, delta: Delta) -> None:
+        if isinstance(delta, UsageDelta):
+            self.usage = delta.usage
+        elif isinstance(delta, Finished):
+            self.finish = delta.finish
+        elif isinstance(delta, Failure):
+            self.cut = problem_of(delta)
+
+
+class WatchTap:
+    """Lets a stream of the client's own wire through, and sees usage, finish, and whether it ended as it should."""
+
+    __slots__ = ("_request_id", "_tap", "_wire", "cut")
+
+    def __init__(self, wire: Wire, request_id: str) -> None:
+        self._wire = wire
+        self._tap = wire.tap()
+        self._request_id = request_id
+        self.cut: Problem | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._tap.usage
+
+    @property
+    def finish(self) -> Finish | None:
+        return self._tap.finish
+
+    def feed(self, chunk: bytes) -> bytes:
+        self._tap.feed(chunk)
+        return chunk
+
+    def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
+        if self._tap.finished:
+            # All that was to come has come; how the connection ended after that is of no interest.
+            return b"", None
+        self.cut = problem or Problem(
+            kind="bad_gateway",
+            code="truncated",
+            message="The upstream's stream ended before its answer was complete.",
+        )
+        return self._wire.error_event(self.cut, self._request_id), None
