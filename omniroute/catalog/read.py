@@ -29,7 +29,8 @@ _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_catalogue(folder: Path | None = None) -> dict[str, Doc]:
     """Every provider of a folder (the shipped one by default) by id, sorted, with `like` resolved.
 
-    Reads the files at each call. Raises `ConfigError` with a finding for every file that is wrong.
+    Reads the files at each call. The documents share parts with each other, so treat them as constants. Raises
+    `ConfigError` with a finding for every file that is wrong.
     """
     found = sorted((folder or SHIPPED).glob("*.yaml"), key=lambda path: path.stem)
     files = {path.stem: path for path in found}

@@ -152,9 +152,7 @@ def _greet(gateway: Gateway, path: Path) -> None:
 
 
 def _show(error: ConfigError) -> None:
-    from omniroute.config.report import text_report
-
-    print(text_report(error.findings, excerpt=True), file=sys.stderr)
+    print(error, file=sys.stderr)
 
 
 def _run_loop(main: Any) -> int:

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from omniroute.config.codes import Code
-from omniroute.config.marks import Map, Path
+from omniroute.config.marks import Map, Path, Unresolved
 from omniroute.config.model_names import Meant, resolve
 from omniroute.config.view import View, text, texts
 
@@ -92,6 +92,8 @@ def check_keys(view: View) -> None:
 
 def _check_value(name: str, key: Map, seen: dict[bytes, str], view: View) -> None:
     path: Path = ("keys", name)
+    if any(isinstance(value, Unresolved) for value in key.values()):
+        return
     written, hashed = text(key.get("key")), text(key.get("hash"))
     if not written and not hashed:
         message = "the key is empty" if "key" in key else "needs `key` or `hash`"

@@ -102,7 +102,7 @@ def _kind(value: Any) -> str:
     return "a list" if isinstance(value, list) else words.get(type(value), "text")
 
 
-def _record(value: Any, shape: Record, check: Check, mark: Mark, path: Path) -> None:
+def _record(value: Any, shape: Record, check: Check, mark: Mark, path: Path, *, whole: bool = True) -> None:
     if not isinstance(value, Map):
         return _wrong("a map", value, check, mark, path)
     for key, item in value.items():
@@ -111,7 +111,7 @@ def _record(value: Any, shape: Record, check: Check, mark: Mark, path: Path) -> 
             _STEP(item, entry.shape, check, value.value_mark(key), (*path, key))
         elif not ignored(key):
             _unknown_key(key, shape.entries, check, value.key_mark(key), path)
-    for entry in shape.entries.values():
+    for entry in shape.entries.values() if whole else ():
         if entry.required and entry.key not in value:
             _missing(entry.key, check, mark, path)
 
@@ -272,14 +272,16 @@ def _component(value: Any, shape: Component, check: Check, mark: Mark, path: Pat
     options = check.names.options(shape.kind, name, declared=not declares)
     if options is None:
         return _unknown_component(name, shape.kind, check, value.value_mark(key), path, declares)
-    _record(value.without(key), options, check, mark, path)
+    refers = not declares and name in check.names.declared.get(shape.kind, {})
+    _record(value.without(key), options, check, mark, path, whole=not refers)
 
 
 def _unknown_component(name: str, kind: str, check: Check, mark: Mark, path: Path, declares: bool) -> None:
-    known = [*check.names.registry.names(kind)]  # type: ignore[arg-type]  # kind is a word of Kind
+    declared = {} if declares else check.names.declared.get(kind, {})
+    if name in declared:  # its own entry is wrong, and that is told there
+        return
+    known = [*check.names.registry.names(kind), *declared]  # type: ignore[arg-type]  # kind is a word of Kind
     noun = kind if declares else NOUNS[kind]
-    if not declares:
-        known += check.names.declared.get(kind, {})
     check.tell(Code.UNKNOWN_COMPONENT, f"there is no {noun} {name!r}", mark, path, did_you_mean(name, known))
 
 

@@ -91,8 +91,10 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     ),
     Code.SYNTAX: (
         "Not YAML",
-        "The text breaks the rules of YAML. Often a tab, a missing space after a colon, or an open quote. "
-        "A value that begins with `{`, `[`, `*`, `&`, `@`, `%` or a backtick needs quotes.",
+        (
+            "The text breaks the rules of YAML. Often a tab, a missing space after a colon, or an open quote. "
+            "A value that begins with `{`, `[`, `*`, `&`, `@`, `%` or a backtick needs quotes."
+        ),
     ),
     Code.EMPTY: (
         "The file is empty",
@@ -129,8 +131,10 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     ),
     Code.DEFINED_TWICE: (
         "One name is defined in two places",
-        "Files are merged name by name, and a name belongs to one file. Write `override: true` in the entry that "
-        "is to replace the other.",
+        (
+            "Files are merged name by name, and a name belongs to one file. Write `override: true` in the entry that "
+            "is to replace the other."
+        ),
     ),
     Code.UNSET: (
         "A variable is not set",
@@ -138,8 +142,10 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     ),
     Code.BAD_SUBSTITUTION: (
         "Not a substitution",
-        "Known are `${NAME}`, `${env:NAME}`, `${NAME:-default}`, `${NAME:?message}`, `${file:PATH}` and "
-        "`${sealed:…}`. Write `$${` for a literal `${`.",
+        (
+            "Known are `${NAME}`, `${env:NAME}`, `${NAME:-default}`, `${NAME:?message}`, `${file:PATH}` and "
+            "`${sealed:…}`. Write `$${` for a literal `${`."
+        ),
     ),
     Code.FILE_UNREADABLE: (
         "`${file:…}` cannot be read",
@@ -147,13 +153,17 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     ),
     Code.SEALED: (
         "A sealed value cannot be opened",
-        "`${sealed:…}` is opened with `OMNIROUTE_MASTER_KEY`, or the file that `OMNIROUTE_MASTER_KEY_FILE` names. "
-        "It needs the package `cryptography`.",
+        (
+            "`${sealed:…}` is opened with `OMNIROUTE_MASTER_KEY`, or the file that `OMNIROUTE_MASTER_KEY_FILE` names. "
+            "It needs the package `cryptography`."
+        ),
     ),
     Code.UNKNOWN_KEY: (
         "Unknown key",
-        "The key has no meaning at this place. Keys that begin with `x-` are yours and are ignored; `--lenient` "
-        "turns unknown keys into warnings.",
+        (
+            "The key has no meaning at this place. Keys that begin with `x-` are yours and are ignored; `--lenient` "
+            "turns unknown keys into warnings."
+        ),
     ),
     Code.WRONG_TYPE: ("Wrong type", "The value is of another kind than the key takes."),
     Code.NOT_ONE_OF: ("Not one of the words", "The key takes one of a closed list of words."),
@@ -219,8 +229,10 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     Code.BAD_OP: ("A transform op that cannot be compiled", "The op does not take what it is given."),
     Code.OPEN_TO_ALL: (
         "Open to everybody",
-        "The gateway would listen beyond this machine without asking for a key. Declare a key, listen on "
-        "127.0.0.1, or write `auth: {required: false}` to say that it is meant.",
+        (
+            "The gateway would listen beyond this machine without asking for a key. Declare a key, listen on "
+            "127.0.0.1, or write `auth: {required: false}` to say that it is meant."
+        ),
     ),
     Code.KEY_WITHOUT_SECRET: ("A key without a value", "A key needs one of `key` and `hash`."),
     Code.SAME_KEY: ("Two keys with one value", "Nobody could tell who calls."),

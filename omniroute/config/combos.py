@@ -170,13 +170,15 @@ def _unreachable(meant: Meant, view: View) -> str | None:
 
 
 def _check_accounts(view: View) -> None:
-    for name, combo in view.entries("combos"):
-        targets = [t for c, _, t in _targets(view) if c == name]
-        owners = {_only_account(t, view) for t in targets}
-        if len(targets) > 1 and len(owners) == 1 and None not in owners:
-            (account,) = owners
-            message = f"all targets share the account {account}: when it is spent, so is the combo"
-            view.tell(Code.ONE_ACCOUNT, message, ("combos", name), severity="warning", mark=combo.mark)
+    owners: dict[str, list[str | None]] = {}
+    for combo, _, target in _targets(view):
+        owners.setdefault(combo, []).append(_only_account(target, view))
+    for combo, accounts in owners.items():
+        shared = accounts[0]
+        if len(accounts) > 1 and shared is not None and set(accounts) == {shared}:
+            message = f"all targets share the account {shared}: when it is spent, so is the combo"
+            path: Path = ("combos", combo)
+            view.tell(Code.ONE_ACCOUNT, message, path, severity="warning", mark=view.key_mark(path))
 
 
 def _only_account(target: str, view: View) -> str | None:

@@ -15,9 +15,10 @@ from omniroute.config.convert import to_settings
 from omniroute.config.includes import Files, Source
 from omniroute.config.layout import find_config
 from omniroute.config.marks import Map, Mark, find, lookup
-from omniroute.config.merge import merge, with_catalogue
 from omniroute.config.meaning import check_meaning
+from omniroute.config.merge import merge, with_catalogue
 from omniroute.config.normalise import Names, normalise
+from omniroute.config.order import give_way
 from omniroute.config.report import Report
 from omniroute.config.secrets import Secret
 from omniroute.config.settings import Settings
@@ -191,7 +192,7 @@ def _draft(
     entries = read_catalogue() if catalogue is None else catalogue
     merged = with_catalogue(merged, entries, report)
     names.learn(merged)
-    normalised = normalise(merged, root, names, Mark(str(path), 1, 1))
+    normalised = give_way(normalise(merged, root, names, Mark(str(path), 1, 1)))
     if not broken:
         checking = Check(names, report, lenient, condition)
         check(normalised, root, checking, Mark(str(path), 1, 1))

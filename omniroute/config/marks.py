@@ -30,6 +30,8 @@ class Mark(NamedTuple):
 
 
 NOWHERE = Mark("")
+SHIPPED = "shipped"
+"""The origin of a document that comes with OmniRoute."""
 
 
 class Map(dict[str, Any]):

@@ -7,7 +7,7 @@ from typing import Any
 
 from omniroute.config.codes import Code
 from omniroute.config.includes import Source
-from omniroute.config.marks import Map, Mark, Path, Seq, marked
+from omniroute.config.marks import SHIPPED, Map, Mark, Path, Seq, marked
 from omniroute.config.report import Report, did_you_mean
 from omniroute.config.shape import Component, Listed, Record, Shape, Table
 
@@ -98,8 +98,8 @@ def _add_document(merged: Map, source: Source, report: Report) -> None:
     section = merged[source.section]
     if not isinstance(section, Map):
         return
-    if source.name not in section or (source.own and section.key_mark(source.name).origin == "shipped"):
-        key_mark = mark if source.own else mark._replace(origin="shipped")
+    if source.name not in section or (source.own and section.key_mark(source.name).origin == SHIPPED):
+        key_mark = mark if source.own else mark._replace(origin=SHIPPED)
         section.put(source.name, source.filled, key_mark, mark)
 
 

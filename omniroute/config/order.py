@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omniroute.config.codes import Code
-from omniroute.config.marks import Map, Mark, Path, Seq
+from omniroute.config.marks import SHIPPED, Map, Mark, Path, Seq
 from omniroute.config.view import View, texts
 
 SENDING = ("target", "upstream_request")
@@ -30,11 +30,13 @@ def check_order(view: View) -> None:
         if stages is None:
             continue
         given: set[str] = set()
+        told: set[str] = set()
         for index, stage in enumerate(stages):
-            for fact in sorted(stage.needs - given):
+            for fact in sorted(stage.needs - given - told):
                 _misplaced(stage, fact, stages[index + 1 :], view)
+                told.add(fact)
             given |= stage.gives
-        _check_end(name, given, view)
+        _check_end(name, given | told, view)
 
 
 def _placed(name: str, pipeline: Map, view: View) -> list[Placed] | None:
@@ -79,12 +81,31 @@ def _check_end(name: str, given: set[str], view: View) -> None:
             view.tell(Code.STAGE_MISSING, message, path, hint, mark=view.key_mark(path))
 
 
+def give_way(tree: Map) -> Map:
+    """The tree in which a shipped pipeline has left the endpoint families that a pipeline of the user lists."""
+    pipelines = tree.get("pipelines")
+    if not isinstance(pipelines, Map):
+        return tree
+    shipped = [name for name in pipelines if pipelines.key_mark(name).origin == SHIPPED]
+    own = (pipelines[name] for name in pipelines if name not in shipped)
+    taken = {family for p in own if isinstance(p, Map) for family in texts(p.get("endpoints"))}
+    for name in shipped:
+        listed = pipelines[name].get("endpoints") if isinstance(pipelines[name], Map) else None
+        if isinstance(listed, Seq) and taken.intersection(texts(listed)):
+            left = Seq(listed.mark)
+            for index, family in enumerate(listed):
+                if family not in taken:
+                    left.add(family, listed.item_mark(index))
+            pipelines[name]["endpoints"] = left
+    return tree
+
+
 def check_endpoints(view: View) -> None:
     """An endpoint family belongs to one pipeline; a shipped one gives way to the user's."""
     owner: dict[str, str] = {}
     for name, pipeline in view.entries("pipelines"):
         for index, family in enumerate(texts(pipeline.get("endpoints"))):
-            if view.key_mark(("pipelines", name)).origin == "shipped":
+            if view.key_mark(("pipelines", name)).origin == SHIPPED:
                 continue
             other = owner.setdefault(family, name)
             if other != name:

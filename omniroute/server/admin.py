@@ -10,7 +10,8 @@ from importlib.metadata import version
 import msgspec
 from aiohttp import web
 
-from omniroute.config.show import redacted
+from omniroute.config.marks import leaves, written
+from omniroute.config.show import concealed
 from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.keys import LOOPBACK, presented_key
 from omniroute.server.metrics import Metrics
@@ -108,7 +109,8 @@ class Admin:
             {
                 "config": generation.tag,
                 "file": self._runtime.path.name,
-                "settings": redacted(generation.loaded),
+                "settings": concealed(generation.loaded.stages.normalised, frozenset()),
+                "origins": {written(p): str(at) for p, _, at in leaves(generation.loaded.stages.normalised)},
                 "last_reload": self._runtime.last_result,
                 "findings": generation.loaded.findings,
             }

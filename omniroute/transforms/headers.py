@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What a field value must not hold (RFC 9110 section 5.5): a line end would begin another header."""
 
 FRAMING = frozenset(
-    {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+    "connection content-length keep-alive te trailer transfer-encoding upgrade".split()  # codespell:ignore te
 )
 """Headers of one connection (RFC 9110 section 7.6.1), which the gateway writes itself."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from omniroute.declare import Options, option, transform_op
 from omniroute.transforms.documents import kind_of
 from omniroute.transforms.edit import Doc, Edit, EditFailed, Work
-from omniroute.transforms.values import has_template, maker
+from omniroute.transforms.values import is_template, maker
 
 
 @transform_op(
@@ -22,7 +22,7 @@ class Template(Options, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, value: Any) -> Self:
-        if isinstance(value, dict) or (isinstance(value, str) and has_template(value)):
+        if isinstance(value, dict) or (isinstance(value, str) and is_template(value)):
             return cls(body=value)
         raise ValueError("an object, or a text that is a template and writes one, is expected here")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from omniroute.config.secrets import Secret
 from omniroute.transforms.documents import copied
 from omniroute.transforms.edit import NAMES
 from omniroute.transforms.sandbox import template
@@ -20,13 +21,18 @@ VALUE: dict[str, Any] = {
 
 
 def maker(literal: Any, names: Collection[str] = NAMES) -> Maker:
-    """What makes the value each time. Raises ValueError for a template that cannot be compiled."""
+    """What makes the value each time. Raises ValueError for a template that cannot be compiled.
+
+    A `Secret` of the configuration (`${file:…}`) is written as its text, and is never read as a template.
+    """
+    if isinstance(literal, Secret):
+        return lambda given: literal.reveal()
     if isinstance(literal, str) and is_template(literal):
         return template(literal, names)
-    if isinstance(literal, dict) and has_template(literal):
+    if isinstance(literal, dict) and _is_made(literal):
         members = {key: maker(value, names) for key, value in literal.items()}
         return lambda given: {key: make(given) for key, make in members.items()}
-    if isinstance(literal, list | tuple) and has_template(literal):
+    if isinstance(literal, list | tuple) and _is_made(literal):
         elements = [maker(value, names) for value in literal]
         return lambda given: [make(given) for make in elements]
     constant = copied(literal)
@@ -38,10 +44,10 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
-def has_template(literal: Any) -> bool:
-    """Whether a literal holds a template at any depth."""
-    if isinstance(literal, str):
-        return is_template(literal)
+def _is_made(literal: Any) -> bool:
+    """Whether a literal holds, at any depth, what is not written as it stands."""
     if isinstance(literal, dict):
-        return any(has_template(value) for value in literal.values())
-    return isinstance(literal, list | tuple) and any(has_template(value) for value in literal)
+        return any(_is_made(value) for value in literal.values())
+    if isinstance(literal, list | tuple):
+        return any(_is_made(value) for value in literal)
+    return isinstance(literal, Secret) or (isinstance(literal, str) and is_template(literal))

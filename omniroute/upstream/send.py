@@ -17,6 +17,7 @@ from omniroute.pipeline.stream import Stream
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
 from omniroute.upstream.headers import forwarded
+from omniroute.upstream.reclassify import reclassified
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.bridge import read_answer
 
@@ -93,7 +94,7 @@ async def _plain(
             _late("total_timeout", f"The upstream did not answer within {seconds:g} s.")
         ) from error
     if inbound.status >= 300:
-        return _failed(inbound, body, account, outgoing)
+        return _failed(inbound, body, target, account, outgoing)
     return Reply(inbound.status, body=body)
 
 
@@ -107,7 +108,7 @@ async def _streamed(
         async with asyncio.timeout(first):
             inbound = await transport.send(outbound)
             if inbound.status >= 300 or not _is_stream(inbound):
-                return await _not_streamed(inbound, account, outgoing)
+                return await _not_streamed(inbound, target, account, outgoing)
             source = inbound.chunks()
             held = await hold(source, outgoing.wire)
     except TimeoutError as error:
@@ -147,21 +148,22 @@ async def _relay(
         await inbound.close()
 
 
-async def _not_streamed(inbound: Inbound, account: Account, outgoing: Outgoing) -> Reply:
+async def _not_streamed(inbound: Inbound, target: Target, account: Account, outgoing: Outgoing) -> Reply:
     """An error, or a whole answer where a stream was asked for: what it says is found out like that of a plain one."""
     try:
         body = await inbound.read()
     finally:
         await inbound.close()
     if inbound.status >= 300:
-        return _failed(inbound, body, account, outgoing)
+        return _failed(inbound, body, target, account, outgoing)
     problem = outgoing.wire.read_error(502, {}, body) if body.strip() else EMPTY
     return Reply(502, problem=msgspec.structs.replace(redacted(problem, account.secrets), status=502))
 
 
-def _failed(inbound: Inbound, body: bytes, account: Account, outgoing: Outgoing) -> Reply:
+def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, outgoing: Outgoing) -> Reply:
     headers = {name.lower(): value for name, value in inbound.headers.items()}
     problem = outgoing.wire.read_error(inbound.status, headers, body)
+    problem = reclassified(problem, target.provider.settings.outcomes, inbound.status, headers)
     return Reply(inbound.status, body=body, problem=redacted(problem, account.secrets))
 
 

@@ -131,10 +131,11 @@ class Reader:
         deltas: list[Delta] = []
         if isinstance(doc, dict):
             self._chunk(doc, deltas)
-        problem = problem_of_body(doc, event.name == "error")
-        if problem is not None:
-            self._ended = True
-            return [*deltas, failure_of(problem)]
+        if event.name == "error" or not deltas or "error" in doc:
+            problem = problem_of_body(doc, event.name == "error")
+            if problem is not None:
+                self._ended = True
+                return [*deltas, failure_of(problem)]
         return deltas or (Ping(),)
 
     def end(self) -> Iterable[Delta]:
@@ -164,7 +165,9 @@ class Reader:
             created = doc.get("created")
             deltas.append(Start(id=id, model=model, created=created if isinstance(created, int) else 0))
         sources = read_sources(doc) if "citations" in doc or "search_results" in doc else []
+        in_choice = False
         for entry in choices:
+            in_choice = in_choice or "usage" in entry
             index = entry.get("index")
             index = index if isinstance(index, int) else 0
             choice = self._choices.get(index)
@@ -172,7 +175,7 @@ class Reader:
                 choice = self._choices[index] = _Choice(index)
             choice.cited = sources or choice.cited
             self._choice(choice, entry, deltas)
-        usage = find_usage(doc)
+        usage = find_usage(doc) if "usage" in doc or "x_groq" in doc or in_choice else None
         if usage is not None and usage != self._usage:
             self._usage = usage
             deltas.append(UsageDelta(usage=usage))
@@ -436,8 +439,9 @@ def failure_of(problem: Problem) -> Failure:
 # ── tap ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-_MARKS = (b'"usage":{', b'_reason":"', b"[DONE]", b'"usage": {', b'_reason": "')
-_CALL_MARKS = (b'_calls":[{', b'_calls": [{', b'"function_call":{', b'"function_call": {')
+_MARKS = (b'"usage":{', b'_reason":"', b"[DONE]")
+_SPACED_CALLS = (b'_calls": [{', b'_call": {')
+_SPACED_MARKS = (*_MARKS, b'"usage": {', b'_reason": "', *_SPACED_CALLS)
 
 
 class Tap:
@@ -461,9 +465,11 @@ class Tap:
         cut = max(buffer.rfind(b"\n"), buffer.rfind(b"\r")) + 1
         self._tail = buffer[cut:]
         if not self._called:
-            self._called = any(mark in buffer for mark in _CALL_MARKS)
-        for mark in _MARKS:
+            self._called = b'_calls":[{' in buffer or b'_call":{' in buffer
+        # Most servers write no space after a colon; the search for those that do costs only where one is.
+        for mark in _SPACED_MARKS if b'": ' in buffer else _MARKS:
             if mark in buffer:
+                self._called = self._called or any(mark in buffer for mark in _SPACED_CALLS)
                 for line in buffer.splitlines():
                     self._line(line)
                 return

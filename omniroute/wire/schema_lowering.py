@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from omniroute.wire.conversation import Doc, Notes
-from omniroute.wire.gemini_doc import camel
+from omniroute.wire.gemini_doc import as_list, camel
 
 _TYPES = {
     "string": "STRING",
@@ -240,7 +240,7 @@ class _Lowering:
             if keyword in schema:
                 return implied
         values = [schema["const"]] if "const" in schema else schema.get("enum")
-        kinds = {_type_of(value) for value in values or [] if value is not None}
+        kinds = {_type_of(value) for value in as_list(values) if value is not None}
         if len(kinds) == 1:
             return kinds.pop()
         self._lose("type")
@@ -294,7 +294,7 @@ class _Lowering:
             lowered["properties"] = {name: self.lower(inner) for name, inner in found.items()}
             lowered["propertyOrdering"] = list(found)
         required = schema.get("required")
-        names = [name for name in required if name in found] if isinstance(required, list) else []
+        names = [name for name in as_list(required) if isinstance(name, str) and name in found]
         if names:
             lowered["required"] = names
         if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:

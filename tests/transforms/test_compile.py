@@ -110,7 +110,7 @@ def test_an_op_of_a_plugin_that_breaks() -> None:
 
 def test_all_that_is_wrong_at_once(registry: Registry) -> None:
     spec = Transform(
-        when="modell == 'x'",
+        when="modex == 'x'",
         ops=(
             {"set": {"a": 1}},
             {"sett": {"a": 1}},
@@ -174,7 +174,7 @@ _scalars = (
     st.none()
     | st.booleans()
     | st.integers(-3, 3)
-    | st.floats(allow_nan=False, width=16)
+    | st.floats(-9, 9, width=16)
     | st.sampled_from(["", "a", "x\n"])
 )
 _json = st.recursive(
@@ -184,24 +184,8 @@ _json = st.recursive(
 )
 _documents = st.dictionaries(st.sampled_from("abc"), _json, max_size=3)
 _paths = st.sampled_from(
-    [
-        "a",
-        "b",
-        "a.b",
-        "a.b.c",
-        "a[0]",
-        "a[-1].b",
-        "a[*]",
-        "a[*].b",
-        "a[]",
-        "a[].c",
-        "a.*",
-        "*",
-        "a[?b]",
-        "a[?b=='a'].c",
-        "a[1:]",
-    ]
-    + ["a[?length(@)>`1`]", "*.a[*]", "a | [0]", "a[*].b | [0].c", "@.a", "b[?@ > `0`]"]
+    "a b a.b a.b.c a[0] a[-1].b a[*] a[*].b a[] a[].c a.* * a[?b] a[?b=='a'].c a[1:] a[?length(@)>`1`] *.a[*] "
+    "a|[0] a[*].b|[0].c @.a b[?@>`0`]".split()
 )
 _values = _json | st.sampled_from(
     [
@@ -247,7 +231,7 @@ _ops = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(_documents, st.lists(_ops, max_size=4))
 def test_a_transform_gives_json_or_says_that_it_failed(
     registry: Registry, document: dict[str, Any], ops: Iterable[dict[str, Any]]

@@ -74,7 +74,7 @@ def test_template(source: str, value: Any) -> None:
     [
         ("{{ request.", "is not a template"),
         ("{% if %}", "is not a template"),
-        ("{{ requst.model }}", "(did you mean 'request'?)"),
+        ("{{ requestt.model }}", "(did you mean 'request'?)"),
         ("{{ messages[0] }}", "'messages' is not one of request"),
         ("{{ model | shout }}", "No filter named 'shout'"),
         ("{% include '/etc/passwd' %}", "reads no other files"),

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
+from omniroute.config import reader
+from omniroute.config.marks import plain
+from omniroute.config.report import Report
 from omniroute.config.settings import Transform
 from omniroute.registry import Registry
 from omniroute.transforms.compile import compile_transform
@@ -103,4 +105,6 @@ def test_every_file_has_a_case_a_description_and_its_schema() -> None:
 
 
 def read(name: str) -> Transform:
-    return msgspec.convert(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), Transform)
+    report = Report()
+    tree = reader.read((FOLDER / f"{name}.yaml").read_text(), name, report)
+    return msgspec.convert(plain(tree), Transform)

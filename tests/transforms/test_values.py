@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from omniroute.config.secrets import Secret
 from omniroute.transforms.values import maker
 
 SEEN = {"request": {"n": 3, "list": [1]}, "model": "m", "key": None}
@@ -23,6 +24,8 @@ SEEN = {"request": {"n": 3, "list": [1]}, "model": "m", "key": None}
         ({"a": ["{{ model }}", {"b": "n={{ request.n }}"}], "c": 1.5}, {"a": ["m", {"b": "n=3"}], "c": 1.5}),
         (["{{ key }}"], [None]),
         ({"{{ model }}": 1}, {"{{ model }}": 1}),  # names are never templates
+        (Secret("{{ sk }}"), "{{ sk }}"),  # nor is a secret
+        ({"a": [Secret("sk")]}, {"a": ["sk"]}),
     ],
 )
 def test_maker(literal: Any, made: Any) -> None:
