@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,14 +17,16 @@ from omniroute.config.shape import Record, Table
 STAGES = ("source", "merged", "normalised")
 
 
-def show(draft: Draft, stage: str) -> str:
-    """One step of a load as YAML. `stage` is one of `STAGES`."""
+def show(draft: Draft, stage: str, *, as_json: bool = False) -> str:
+    """One step of a load as text. `stage` is one of `STAGES`; `source` has a document for each file."""
     hidden = secret_places(draft)
     if stage == "source":
-        parts = [(s.file, concealed(s.tree, hidden)) for s in draft.stages.source if not s.section]
-        return "---\n".join(f"# {file}\n{as_yaml(tree)}" for file, tree in parts)
-    tree = draft.stages.merged if stage == "merged" else draft.stages.normalised
-    return as_yaml(concealed(tree, hidden))
+        parts = {s.file: concealed(s.tree, hidden) for s in draft.stages.source if not s.section}
+        if as_json:
+            return json.dumps(parts, indent=2, ensure_ascii=False) + "\n"
+        return "---\n".join(f"# {file}\n{as_yaml(tree)}" for file, tree in parts.items())
+    tree = concealed(draft.stages.merged if stage == "merged" else draft.stages.normalised, hidden)
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n" if as_json else as_yaml(tree)
 
 
 def as_yaml(tree: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +33,10 @@ def select(edits: Sequence[Edit], on: str, side: str) -> tuple[Edit, ...]:
 
 
 def apply(
-    edits: Sequence[Edit], document: Doc, names: Mapping[str, Any], headers: dict[str, str] | None = None
+    edits: Sequence[Edit],
+    document: Doc,
+    names: Mapping[str, Any],
+    headers: MutableMapping[str, str] | None = None,
 ) -> Doc:
     """The document after all edits, in order. Raises `Refused` naming the transform that failed."""
     for edit in edits:

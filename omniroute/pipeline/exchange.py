@@ -66,15 +66,17 @@ class Request:
 class Outgoing:
     """What is to be sent to a target: made by `translate`, sent by the end of the pipeline.
 
-    `path` follows the base URL and holds the query that the wire needs.
+    `path` follows the base URL and holds the query that the wire needs. `headers` are all but those of the
+    credential, which is added last, and only for the provider's own host.
     """
 
-    __slots__ = ("body", "path", "wire")
+    __slots__ = ("body", "headers", "path", "wire")
 
-    def __init__(self, wire: Wire, path: str, body: bytes) -> None:
+    def __init__(self, wire: Wire, path: str, headers: dict[str, str]) -> None:
         self.wire = wire
         self.path = path
-        self.body = body
+        self.headers = headers
+        self.body = b""
 
 
 class Exchange:

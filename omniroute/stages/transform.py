@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from multidict import CIMultiDict
+
 from omniroute.declare import Options, option, stage
 from omniroute.pipeline.edits import apply, names_of, select
 from omniroute.pipeline.exchange import Exchange, Reply
@@ -29,10 +31,9 @@ class Transform(Options, frozen=True, kw_only=True):
 
         async def run(exchange: Exchange, proceed: Handler) -> Reply:
             if on_request:
-                document = exchange.edit()
-                changed = apply(on_request, document, {**names_of(exchange), "request": document})
-                if changed is not document:
-                    exchange.replace(changed)
+                headers = CIMultiDict(exchange.request.headers)
+                exchange.replace(apply(on_request, exchange.edit(), names_of(exchange), headers))
+                exchange.request.headers = headers
             exchange.request_edits += upstream_requests
             exchange.reply_edits += replies
             return await proceed(exchange)

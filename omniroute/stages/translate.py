@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,6 +15,7 @@ from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
 from omniroute.routing.facts import BYTES_PER_TOKEN
+from omniroute.upstream.headers import outgoing_headers
 from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
 from omniroute.wire.conversation import Doc
 from omniroute.wire.names import NameMap
@@ -78,7 +79,11 @@ class _Translation:
             raise Refused(_unsupported(exchange.endpoint.operation, self._target))
         exchange.notes.dropped.clear()
         exchange.notes.emulated.clear()
-        exchange.outgoing = Outgoing(wire, path, self._body())
+        outgoing = Outgoing(
+            wire, path, outgoing_headers(exchange.request.headers, self._upstream, same=self._same)
+        )
+        outgoing.body = self._body(outgoing.headers)
+        exchange.outgoing = outgoing
         reply = await proceed(exchange)
         if exchange.notes.dropped:
             reply.headers[DROPPED] = ", ".join(exchange.notes.dropped)
@@ -91,13 +96,13 @@ class _Translation:
 
     # ── request ──────────────────────────────────────────────────────────────────────────────────
 
-    def _body(self) -> bytes:
+    def _body(self, headers: dict[str, str]) -> bytes:
         exchange = self._exchange
         edits = select(self._edits, "request", "upstream")
         params = exchange.member.params if exchange.member is not None else {}
         if not self._same:
             exchange.path = "cross"
-            return self._finish_body(self._translated(), edits, params)
+            return self._finish_body(self._translated(), edits, params, headers)
         if not exchange.edited and not edits and not params:
             exchange.path = "same"
             return self._spliced()
@@ -108,7 +113,7 @@ class _Translation:
         if edits or params:
             # The next target may need the client's own words again: edit a copy.
             document = msgspec.json.decode(encode(document))
-        return self._finish_body(document, edits, params)
+        return self._finish_body(document, edits, params, headers)
 
     def _spliced(self) -> bytes:
         raw = self._exchange.request.body
@@ -133,10 +138,12 @@ class _Translation:
             raise Refused(_refused(exchange.notes.dropped, self._target))
         return document
 
-    def _finish_body(self, document: Doc, edits: Sequence[Edit], params: Any) -> bytes:
+    def _finish_body(
+        self, document: Doc, edits: Sequence[Edit], params: Mapping[str, Any], headers: dict[str, str]
+    ) -> bytes:
         document.update(params)
         if edits:
-            document = apply(edits, document, {**names_of(self._exchange), "request": document})
+            document = apply(edits, document, names_of(self._exchange), headers)
         return encode(document)
 
     # ── answer ───────────────────────────────────────────────────────────────────────────────────

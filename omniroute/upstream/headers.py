@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from omniroute.routing.directory import Upstream
+
 FORWARDED = (
     "anthropic-beta",
     "anthropic-version",
@@ -26,3 +28,11 @@ def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
     """The client's headers that the upstream gets."""
     names = FORWARDED if same else FORWARDED_ALWAYS
     return {name: value for name in names if (value := client.get(name)) is not None}
+
+
+def outgoing_headers(client: Mapping[str, str], upstream: Upstream, *, same: bool) -> dict[str, str]:
+    """All headers of a request but the credential's."""
+    headers = forwarded(client, same)
+    headers.update(upstream.headers)
+    headers["Content-Type"] = "application/json"
+    return headers

@@ -16,7 +16,6 @@ from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
 from omniroute.pipeline.stream import Stream
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
-from omniroute.upstream.headers import forwarded
 from omniroute.upstream.reclassify import reclassified
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.bridge import read_answer
@@ -169,10 +168,7 @@ def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, out
 
 def _outbound(exchange: Exchange, target: Target, account: Account, outgoing: Outgoing) -> Outbound:
     upstream = target.upstreams[outgoing.wire.name]
-    headers = forwarded(exchange.request.headers, same=outgoing.wire is exchange.wire)
-    headers.update(upstream.headers)
-    headers.update(account.headers)
-    headers["Content-Type"] = "application/json"
+    headers = {**outgoing.headers, **account.headers}
     headers["Accept"] = "text/event-stream" if exchange.stream else "application/json"
     url = upstream.base_url + outgoing.path
     if account.query:

@@ -127,7 +127,13 @@ class AnthropicMessages(Wire):
 
 def _model(card: ModelCard) -> Doc:
     created = datetime.fromtimestamp(card.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    doc: Doc = {"type": "model", "id": card.id, "display_name": card.name or card.id, "created_at": created}
+    doc: Doc = {
+        "type": "model",
+        "id": card.id,
+        "display_name": card.name or card.id,
+        "created_at": created,
+        "lifecycle": "active",
+    }
     if card.context is not None:
         doc["max_input_tokens"] = card.context
     if card.max_output is not None:

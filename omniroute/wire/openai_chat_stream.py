@@ -84,7 +84,19 @@ class _Call:
 class _Choice:
     """What has come of one choice. `run` is the kind of the piece that is being written, `part` its number."""
 
-    __slots__ = ("audio", "calls", "cited", "finished", "index", "order", "part", "run", "tags", "text_part")
+    __slots__ = (
+        "audio",
+        "calls",
+        "cited",
+        "finished",
+        "index",
+        "order",
+        "part",
+        "run",
+        "tags",
+        "text_part",
+        "thought",
+    )
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -92,6 +104,7 @@ class _Choice:
         self.part = -1
         self.tags: ThinkTags | None = ThinkTags()
         self.text_part = -1
+        self.thought: list[str] = []
         self.calls: dict[object, _Call] = {}
         self.order: list[_Call] = []
         self.audio: list[Doc] = []
@@ -277,13 +290,17 @@ class Reader:
             return
         for entry in docs_of(delta["reasoning_details"]):
             detail = read_detail(entry)
-            if not plain:
+            # A signed text may be there once more as a whole, after its fragments.
+            if not plain and detail.text != "".join(choice.thought):
                 self._think(choice, detail.text, deltas, detail.summary)
             if detail.signature is not None:
                 self._sign_thinking(choice, detail.signature, detail.redacted, deltas)
 
     def _think(self, choice: _Choice, text: str, deltas: list[Delta], summary: bool = False) -> None:
         if text:
+            if choice.run != "thinking":
+                choice.thought = []
+            choice.thought.append(text)
             part = self._run(choice, "thinking")
             deltas.append(ThinkingDelta(part=part, text=text, choice=choice.index, summary=summary))
 

@@ -20,7 +20,7 @@ class ThinkTags:
 
     def __init__(self) -> None:
         self._held = ""
-        self._state: Literal["start", "inside", "gap", "after"] = "start"
+        self._state: Literal["start", "opened", "inside", "gap", "after"] = "start"
 
     @property
     def settled(self) -> bool:
@@ -32,10 +32,13 @@ class ThinkTags:
         pieces: list[Piece] = []
         if self._state == "start":
             self._look_for_tag()
+        if self._state == "opened":
+            self._held = self._held.lstrip()
+            self._state = "inside" if self._held else "opened"
         if self._state == "inside":
             pieces += self._thinking()
         if self._state == "gap":
-            # The line breaks between the tag and the answer belong to neither.
+            # The line breaks between a tag and what follows belong to neither.
             self._held = self._held.lstrip()
             self._state = "after" if self._held else "gap"
         if self._state == "after" and self._held:
@@ -53,7 +56,7 @@ class ThinkTags:
         begun = self._held.lstrip()
         if begun.startswith(_OPEN):
             self._held = begun[len(_OPEN) :]
-            self._state = "inside"
+            self._state = "opened"
         elif not _OPEN.startswith(begun):
             self._state = "after"
 

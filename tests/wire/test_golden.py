@@ -197,9 +197,9 @@ def vars_of(value: Reference) -> dict[str, Any]:
 
 
 def meaning_of_answer(answer: Answer) -> Any:
-    """What no translation may lose: the text and the calls of the first choice."""
+    """What no translation may lose: the text (a refusal may be one elsewhere) and the calls of the first choice."""
     parts = [builtins(part) for part in answer.choices[0].parts] if answer.choices else []
-    text = "".join(part["text"] for part in parts if part["type"] == "text")
+    text = "".join(part["text"] for part in parts if part["type"] in ("text", "refusal"))
     calls = [(p["name"], arguments(p.get("arguments", "{}"))) for p in parts if p["type"] == "tool_call"]
     return text, calls
 
@@ -207,7 +207,7 @@ def meaning_of_answer(answer: Answer) -> Any:
 def meaning_of_stream(given: list[Delta]) -> Any:
     found = [builtins(delta) for delta in given]
     found = [delta for delta in found if not delta.get("choice")]
-    text = "".join(delta["text"] for delta in found if delta["type"] == "text")
+    text = "".join(delta["text"] for delta in found if delta["type"] in ("text", "refusal"))
     calls = [
         (
             call["name"],
@@ -224,10 +224,12 @@ def meaning_of_stream(given: list[Delta]) -> Any:
 
 
 def arguments(text: str) -> Any:
+    """Arguments as a value. Free text may travel as the one argument `input`: that is the same."""
     try:
-        return json.loads(text or "{}")
+        value = json.loads(text or "{}")
     except ValueError:
         return text
+    return value["input"] if isinstance(value, dict) and value.keys() == {"input"} else value
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────

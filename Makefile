@@ -1,0 +1,45 @@
+# Three verbs to remember, each doing its own set-up on a fresh machine: run, test, check.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.PHONY: run test check format golden docs schema clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OmniRoute needs Python 3.11 or newer (PYTHON=... make)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,socks]'
+	touch $@
+
+run: $(VENV)/.ready  ## the gateway on port 20128
+	$(BIN)/omniroute serve
+
+test: $(VENV)/.ready  ## all tests
+	$(BIN)/pytest -q -n $(WORKERS)
+
+check: $(VENV)/.ready  ## format, lint, types, freshness of what is generated
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs omniroute tests examples changes
+	$(BIN)/omniroute schema --check
+	$(BIN)/omniroute docs --check
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: $(VENV)/.ready  ## rewrite the golden files, then look at the diff
+	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/wire tests/config -k golden || true
+	git diff --stat -- tests/golden
+
+schema docs: $(VENV)/.ready
+	$(BIN)/omniroute schema --write schemas
+	$(BIN)/omniroute docs --write docs/reference
+
+fidelity: $(VENV)/.ready  ## every recording through every pair of formats
+	$(BIN)/python -m tests.fidelity
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
