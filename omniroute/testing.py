@@ -161,18 +161,29 @@ class Running:
     path: Path
     records: list[Record]
 
+    grown: asyncio.Event
+
     @property
     def url(self) -> str:
         return self.gateway.urls[0]
 
+    async def recorded(self, count: int, seconds: float = 5.0) -> None:
+        """Until so many requests are over and logged. Raises `TimeoutError`."""
+        async with asyncio.timeout(seconds):
+            while len(self.records) < count:
+                self.grown.clear()
+                await self.grown.wait()
+
 
 class _Sink(LogSink):
-    def __init__(self, records: list[Record]) -> None:
+    def __init__(self, records: list[Record], grown: asyncio.Event) -> None:
         super().__init__(io.StringIO())
         self._records = records
+        self._grown = grown
 
     def write(self, record: Record) -> None:
         self._records.append(record)
+        self._grown.set()
 
 
 @contextlib.asynccontextmanager
@@ -192,18 +203,20 @@ async def gateway(
         text = textwrap.dedent(config)
         path.write_text(text if "version:" in text else f"version: 1\n{text}", encoding="utf-8")
         records: list[Record] = []
+        grown = asyncio.Event()
         running = Running(
             Gateway(
                 path,
                 env=env if env is not None else {},
                 registry=registry if registry is not None else load(plugins=False),
                 state=state,
-                sink=_Sink(records),
+                sink=_Sink(records, grown),
                 listen=("127.0.0.1:0",),
                 watch=watch,
             ),
             path,
             records,
+            grown,
         )
         await running.gateway.start()
         try:

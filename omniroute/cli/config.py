@@ -103,7 +103,8 @@ def run_diff(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     except ConfigError as error:
-        print(text_report(error.findings), file=sys.stderr)
+        errors = [f for f in error.findings if f.severity == "error"]
+        print(text_report(errors), file=sys.stderr)
         return 1
     changes, restart = differences(old, new), needs_restart(old, new)
     if args.json:

@@ -6,6 +6,7 @@ from omniroute.config.codes import Code
 from omniroute.config.marks import Map, Path
 from omniroute.config.report import did_you_mean, one_of
 from omniroute.config.shape import Record, options_shape
+from omniroute.config.values import check_value, url
 from omniroute.config.view import Provider, View, auth_type, keyless, maps, texts
 
 
@@ -14,6 +15,7 @@ def check_providers(view: View) -> None:
     for provider in view.providers.values():
         _check_formats(provider, view)
         _check_model_formats(provider, view)
+        _check_urls(provider, view)
         _check_auth(provider, view)
         _check_keys(provider, view)
     _check_prefixes(view)
@@ -46,6 +48,14 @@ def _check_model_formats(provider: Provider, view: View) -> None:
             view.tell(
                 Code.NO_FORMAT, f"the provider does not speak {wanted!r}: it speaks {one_of(formats)}", path
             )
+
+
+def _check_urls(provider: Provider, view: View) -> None:
+    """Other transports than HTTP have addresses of their own kind."""
+    if provider.tree.get("transport", "http") == "http":
+        for name, endpoint in maps(provider.tree.get("formats")):
+            path: Path = ("providers", provider.name, "formats", name, "base_url")
+            check_value(endpoint.get("base_url"), url, Code.BAD_URL, path, view)
 
 
 def _check_auth(provider: Provider, view: View) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from typing import Literal
 
 from omniroute.config.codes import Code
+from omniroute.config.excerpt import text_report
 from omniroute.config.marks import NOWHERE, Mark, Path, written
 from omniroute.errors import Finding
+
+__all__ = ["Report", "Severity", "did_you_mean", "finding", "one_of", "text_report"]
 
 Severity = Literal["error", "warning", "note"]
 

@@ -95,7 +95,6 @@ RULES: tuple[tuple[Path, Rule, Code], ...] = (
     (("keys", "*", "expires"), moment, Code.BAD_DATE),
     (("keys", "*", "hash"), key_hash, Code.BAD_HASH),
     (("keys", "*", "budget", "zone"), zone, Code.BAD_ZONE),
-    (("providers", "*", "formats", "*", "base_url"), url, Code.BAD_URL),
     (("providers", "*", "budget", "zone"), zone, Code.BAD_ZONE),
     (("providers", "*", "quota", "*", "resets_at"), reset, Code.BAD_ZONE),
     (("providers", "*", "accounts", "*", "quota", "*", "resets_at"), reset, Code.BAD_ZONE),
@@ -115,16 +114,17 @@ def check_values(view: View) -> None:
     """Tell every text that has not the form that it needs."""
     for pattern, rule, code in RULES:
         for path, value in matching(view.tree, pattern):
-            _check(value, rule, code, path, view)
+            check_value(value, rule, code, path, view)
     for option, (rule, code) in STAGE_RULES.items():
         for section in (("middleware", "*"), ("pipelines", "*", "stages", "*")):
             for path, value in matching(view.tree, (*section, option, "*")):
-                _check(value, rule, code, path, view)
+                check_value(value, rule, code, path, view)
     _check_store(view)
     _check_windows(view)
 
 
-def _check(value: Any, rule: Rule, code: Code, path: Path, view: View) -> None:
+def check_value(value: Any, rule: Rule, code: Code, path: Path, view: View) -> None:
+    """Tell what is wrong with one text."""
     written = text(value)
     wrong = rule(written) if written is not None else None
     if wrong:

@@ -126,13 +126,13 @@ class Runtime:
 
     async def wait_for(self, digest: str, seconds: float) -> bool:
         """Until the generation with this digest (or its beginning) serves; False when it did not come in time."""
+        return await self.until(lambda g: g.digest.startswith(digest) or g.tag == digest, seconds)
 
-        def serves() -> bool:
-            return self.generation.digest.startswith(digest) or self.generation.tag == digest
-
+    async def until(self, holds: Callable[[Generation], bool], seconds: float) -> bool:
+        """Until a generation serves for which `holds` is true; False when none came in time."""
         try:
             async with asyncio.timeout(seconds), self._moved:
-                await self._moved.wait_for(serves)
+                await self._moved.wait_for(lambda: holds(self.generation))
         except TimeoutError:
             return False
         return True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from omniroute.errors import MalformedStream, Problem, UpstreamError
+
+log = logging.getLogger("omniroute")
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -81,6 +84,16 @@ class Stream:
         except MalformedStream as error:
             return Problem(
                 kind="bad_gateway", code="malformed_stream", message=f"The upstream's stream broke: {error}"
+            )
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            # A codec or plugin met what it did not expect: the client still gets a legal end.
+            log.exception("a stream failed inside the gateway")
+            return Problem(
+                kind="server",
+                code="internal_error",
+                message="The gateway failed in the middle of this answer.",
             )
         return None
 

@@ -10,8 +10,7 @@ from importlib.metadata import version
 import msgspec
 from aiohttp import web
 
-from omniroute.config.marks import leaves, written
-from omniroute.config.show import concealed
+from omniroute.config.marks import leaves, plain, written
 from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.keys import LOOPBACK, presented_key
 from omniroute.server.metrics import Metrics
@@ -109,7 +108,7 @@ class Admin:
             {
                 "config": generation.tag,
                 "file": self._runtime.path.name,
-                "settings": concealed(generation.loaded.stages.normalised, frozenset()),
+                "settings": plain(generation.loaded.stages.normalised),
                 "origins": {written(p): str(at) for p, _, at in leaves(generation.loaded.stages.normalised)},
                 "last_reload": self._runtime.last_result,
                 "findings": generation.loaded.findings,

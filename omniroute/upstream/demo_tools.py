@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,15 +21,16 @@ _PATIENCE = 10_000
 _SHELL = frozenset({"bash", "shell", "exec", "execute", "run", "command", "commands", "terminal"})
 _LISTING = frozenset({"list", "ls", "dir", "directory"})
 _READING = frozenset({"read", "view", "cat", "open", "file", "files"})
+_NO_FILE = frozenset({"image", "notebook", "web"})
 
 _ASKS_SHELL = frozenset({"run", "command", "commands", "shell", "bash", "terminal", "execute"})
 _ASKS_FILES = frozenset({"file", "files", "read", "list", "folder", "directory"})
-_ASKS_TOOLS = frozenset({"tool", "tools", "function", "functions"})
+_ASKS_TOOLS = frozenset({"tool", "tools"})
 _ASKS_TWO = re.compile(
     r"\bparallel\b|\b(two|both)\b.{0,40}\b(tool|function|command|call)s\b", re.IGNORECASE | re.DOTALL
 )
 
-_NO_MEANING = frozenset({"get", "fetch", "find", "do", "the", "a", "of", "for", "my", "current", "tool"})
+_NO_MEANING = frozenset({"get", "do", "the", "a", "of", "for", "my", "current", "tool"})
 """Words of a tool's name that a user who wants it need not say."""
 
 _CHANGES = frozenset(
@@ -101,9 +102,9 @@ def _fitting(offered: list[Tool], prompt: str) -> list[Tool]:
 def _names(prompt: str, name: str) -> bool:
     """Whether the prompt says the name itself: in backticks, beside the word "tool", or as no plain word could be."""
     exact = re.escape(name)
-    if not name.isalpha() or not name.islower():
-        return re.search(rf"(?<![\w-]){exact}(?![\w-])", prompt) is not None
-    return re.search(rf"`{exact}`|\b{exact} tool\b|\btool {exact}\b", prompt) is not None
+    if name.isalpha() and name[1:].islower():
+        return re.search(rf"`{exact}`|\b{exact} tool\b|\btool {exact}\b", prompt) is not None
+    return re.search(rf"(?<![\w-]){exact}(?![\w-])", prompt) is not None
 
 
 def _means(words: frozenset[str], name: str) -> bool:
@@ -130,7 +131,7 @@ def _file_score(prompt: str) -> Callable[[Tool], int]:
     def score(tool: Tool) -> int:
         words = _words(tool.name)
         places = any(_words(name) & _PLACE for name in _properties(tool))
-        if not places or not words & (_READING | _LISTING):
+        if not places or words & _NO_FILE or not words & (_READING | _LISTING):
             return 0
         return 1 + 2 * len(words & favoured)
 
@@ -164,9 +165,8 @@ def _call(tool: Tool, prompt: str, id: str) -> ToolCall:
         arguments = msgspec.json.encode(
             value_for(tool.schema or {"type": "object"}, _suggest(prompt))
         ).decode()
-    return ToolCall(
-        id=id, name=tool.name, arguments=arguments, kind=tool.kind_of_call, namespace=tool.namespace
-    )
+    kind: Literal["function", "custom"] = "custom" if tool.kind == "custom" else "function"
+    return ToolCall(id=id, name=tool.name, arguments=arguments, kind=kind, namespace=tool.namespace)
 
 
 def _given_object(prompt: str) -> str | None:
@@ -192,8 +192,6 @@ def _suggest(prompt: str) -> Callable[[str, Doc], Any]:
             return ["bash", "-lc", GREETING] if is_list else GREETING
         if words & {"timeout"}:
             return _PATIENCE
-        if words & _PLACE and not is_list:
-            return place
-        return "*" if words & {"pattern", "glob"} and not is_list else None
+        return place if words & _PLACE and not is_list else None
 
     return suggest

@@ -205,7 +205,7 @@ def _read_rest(doc: Doc, talk: Conversation, extras: Doc) -> None:
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
 _TRANSPORT_ONLY = frozenset(
-    {"stream_options", "client_metadata", "include", "background", "safety_identifier"}
+    {"stream_options", "client_metadata", "include", "background", "safety_identifier", "usage"}
 )
 """Settings of other wires that mean nothing to the model; leaving them out loses nothing."""
 

@@ -14,7 +14,7 @@ import msgspec
 
 from omniroute.errors import STATUS_OF, Problem, ProblemKind
 from omniroute.wire.anthropic_answer import message_id, write_finish, write_parts, write_usage
-from omniroute.wire.anthropic_blocks import CUSTOM_INPUT, WIRE, carry_signature, write_citation
+from omniroute.wire.anthropic_blocks import CUSTOM_INPUT, WIRE, carry_signature, text_of, write_citation
 from omniroute.wire.anthropic_errors import write_error
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
@@ -345,7 +345,7 @@ class AnthropicWriter:
 
     def _whole_block(self, block: Doc) -> bytes:
         """A block that is known at once; clients expect texts and inputs to come as deltas all the same."""
-        fill = _FILLED.get(block["type"])
+        fill = _FILLED.get(text_of(block.get("type")))
         if fill is None or not block.get(fill):
             return self._at_once(block)
         value = block[fill]

@@ -70,13 +70,14 @@ def problem_of(failure: Failure) -> Problem:
 class CrossTap:
     """Translates a stream chunk by chunk; what it learned of it is known when it has ended."""
 
-    __slots__ = ("_names", "_reader", "_splitter", "_writer", "cut", "ended", "finish", "usage")
+    __slots__ = ("_names", "_reader", "_splitter", "_unsent", "_writer", "cut", "ended", "finish", "usage")
 
     def __init__(self, source: Wire, writer: StreamWriter, names: NameMap) -> None:
         self._splitter = SPLITTERS[source.framing]()
         self._reader: StreamReader = source.reader()
         self._writer = writer
         self._names = names
+        self._unsent = b""
         self.usage: Usage | None = None
         self.finish: Finish | None = None
         self.cut: Problem | None = None
@@ -85,13 +86,33 @@ class CrossTap:
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
             return b""
-        return b"".join([self._write(self._reader.feed(event)) for event in self._splitter.feed(chunk)])
+        events = self._splitter.feed(chunk)
+        if len(events) == 1:
+            return self._write(self._reader.feed(events[0]))
+        out = b""
+        try:
+            for event in events:
+                out += self._write(self._reader.feed(event))
+        except MalformedStream:
+            # What came before the broken event was good: it goes out with the ending.
+            self._unsent = out
+            raise
+        return out
 
     def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
         if self.ended:
             return b"", None
         self.ended = True
-        out = b"" if problem is not None else self._drain()
+        out = self._unsent
+        if problem is None:
+            try:
+                out += self._drain()
+            except MalformedStream as error:
+                problem = Problem(
+                    kind="bad_gateway",
+                    code="malformed_stream",
+                    message=f"The upstream's stream broke: {error}",
+                )
         self.cut = self.cut or problem
         return out + self._writer.close(problem), None
 

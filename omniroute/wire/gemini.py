@@ -4,6 +4,7 @@ What quirks of a target change:
 
     openapi_schema          takes only the OpenAPI subset (`parameters`, `responseSchema`), not JSON Schema
     thinking_level          thinks by level (`thinkingLevel`), not by budget; so does a target with `thinking_levels`
+    always_thinks           refuses to be told not to think
     thought_signatures      refuses a call in the history without a signature: gets the documented one that says so
     tool_images             takes images inside of a `functionResponse`
     media_resolution        takes the resolution of one image (`detail`)

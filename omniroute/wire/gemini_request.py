@@ -190,10 +190,7 @@ def _split_system(talk: Conversation, dialect: Dialect, notes: Notes) -> tuple[l
     opening = 0
     while opening < len(turns) and _is_system_text(turns[opening]):
         opening += 1
-    if "no_system_role" in dialect.quirks and opening:
-        notes.emulate("system message")
-        opening = 0
-    elif any(turn.role in ("system", "developer") for turn in turns[opening:]):
+    if any(turn.role in ("system", "developer") for turn in turns[opening:]):
         notes.emulate("system message inside the conversation")
     parts = [part for turn in turns[:opening] for part in turn.parts if isinstance(part, Text)]
     if any(part.cache for part in parts):
@@ -201,6 +198,10 @@ def _split_system(talk: Conversation, dialect: Dialect, notes: Notes) -> tuple[l
     texts = [part.text for part in parts if part.text]
     if output_in_prompt(talk, dialect):
         texts.append(_output_prompt(talk, notes))
+    if texts and "no_system_role" in dialect.quirks:
+        notes.emulate("system message")
+        told: list[Part] = [Text(text=text) for text in texts]
+        return [], [Turn(role="system", parts=told), *turns[opening:]]
     return texts, turns[opening:]
 
 

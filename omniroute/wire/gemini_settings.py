@@ -284,9 +284,10 @@ def _level(reasoning: Reasoning, off: bool, levels: tuple[str, ...], notes: Note
 def _budget(reasoning: Reasoning, off: bool, dialect: Dialect, notes: Notes) -> Doc:
     least = dialect.thinking_min or 0
     if off:
-        if least:
+        always = "always_thinks" in dialect.quirks
+        if least or always:
             notes.emulate("reasoning off")
-        return {"thinkingBudget": least}
+        return {"thinkingBudget": least} if least or not always else {}
     budget = reasoning.budget
     if budget is None and reasoning.effort is not None:
         budget = budget_of(reasoning.effort)

@@ -82,7 +82,18 @@ class _Call:
 class _Choice:
     """What went out of one choice. Spans are the offsets in the content at which texts began and ended."""
 
-    __slots__ = ("block", "calls", "details", "finished", "length", "spans", "started", "thought")
+    __slots__ = (
+        "block",
+        "calls",
+        "cited",
+        "details",
+        "finished",
+        "images",
+        "length",
+        "spans",
+        "started",
+        "thought",
+    )
 
     def __init__(self) -> None:
         self.started = False
@@ -93,6 +104,8 @@ class _Choice:
         self.block: tuple[int, int] | None = None
         self.thought: dict[int, list[str]] = {}
         self.details = 0
+        self.cited = 0
+        self.images = 0
 
 
 class Writer:
@@ -260,7 +273,10 @@ class Writer:
         if annotation is None:
             self._notes.drop("citations")
             return opening
-        return opening + self._chunk(delta.choice, {"annotations": [annotation]})
+        # The SDK joins lists of several chunks by the index of their entries.
+        indexed = {"index": choice.cited, **annotation}
+        choice.cited += 1
+        return opening + self._chunk(delta.choice, {"annotations": [indexed]})
 
     def _on_whole(self, delta: WholePart) -> bytes:
         show = _WHOLE.get(type(delta.content))
@@ -305,9 +321,10 @@ class Writer:
         )
 
     def _whole_image(self, delta: WholePart) -> bytes:
-        content: Any = delta.content
-        _, opening = self._choice(delta.choice)
-        return opening + self._chunk(delta.choice, {"images": write_images(content)})
+        choice, opening = self._choice(delta.choice)
+        images = [{"index": choice.images, **image} for image in write_images(delta.content)]  # type: ignore[arg-type]  # the table says which
+        choice.images += 1
+        return opening + self._chunk(delta.choice, {"images": images})
 
     def _whole_audio(self, delta: WholePart) -> bytes:
         content: Any = delta.content

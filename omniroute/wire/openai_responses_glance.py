@@ -96,6 +96,8 @@ class ResponsesTap:
         for line in text.split(b"\n"):
             if line.startswith(b"data:") and any(mark in line for mark in _MARKS):
                 self._read(line[5:])
+                if self.finished:
+                    return
 
     def _read(self, data: bytes) -> None:
         try:

@@ -91,7 +91,7 @@ class _InputItems:
         self._links: list[tuple[Turn, Thinking, str]] = []
 
     def add(self, item: Doc, place: str) -> None:
-        kind = item.get("type") or ("message" if "role" in item else "item_reference")
+        kind = said(item, "type") or ("message" if "role" in item else "item_reference")
         if kind in _OPAQUE_ROLES:
             opaque = Opaque(wire=WIRE, doc=item, label=kind)
             self._turn(_OPAQUE_ROLES[kind]).parts.append(opaque)

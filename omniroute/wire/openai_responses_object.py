@@ -140,7 +140,7 @@ _CALL_TYPES = frozenset({"function_call", "custom_tool_call"})
 
 def read_finish(response: Doc) -> Finish:
     """Why a response object ended (never raises)."""
-    calls = any(item.get("type") in _CALL_TYPES for item in objects(response.get("output")))
+    calls = any(said(item, "type") in _CALL_TYPES for item in objects(response.get("output")))
     return finish_of(said(response, "status"), response.get("incomplete_details"), calls=calls)
 
 

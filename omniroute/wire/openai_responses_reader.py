@@ -182,7 +182,7 @@ class ResponsesReader:
             self._slots[self._last] = _Slot(item)
         slot = self._slot(doc)
         slot.item, slot.id = item, said(item, "id")
-        if item.get("type") in _CALLS:
+        if said(item, "type") in _CALLS:
             yield from self._open_call(slot, item)
 
     def _item_done(self, doc: Doc) -> Iterator[Delta]:

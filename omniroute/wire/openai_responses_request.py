@@ -191,8 +191,8 @@ def _read_include(talk: Conversation, doc: Doc, extras: Doc) -> None:
         talk.logprobs = True
     if _ENCRYPTED in include and talk.reasoning is None:
         talk.reasoning = Reasoning()
-    kept = {_LOGPROBS} if talk.store else {_LOGPROBS, _ENCRYPTED}
-    rest = [entry for entry in include if entry not in kept]
+    handled = (_LOGPROBS,) if talk.store else (_LOGPROBS, _ENCRYPTED)
+    rest = [entry for entry in include if entry not in handled]
     if rest:
         extras["include"] = rest
 

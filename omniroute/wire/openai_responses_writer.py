@@ -134,9 +134,9 @@ class ResponsesWriter:
         for call in self._calls.values():
             call.close(status)
         self._calls.clear()
-        for part, signature in self._early.items():
+        early, self._early = self._early, {}
+        for part, signature in early.items():
             self._redacted(part, signature)
-        self._early.clear()
         self._close_linear(status)
 
     def _complete(self) -> None:
@@ -241,6 +241,7 @@ class ResponsesWriter:
 
     def _call_start(self, delta: CallStart) -> None:
         self._begin()
+        self._part_end(PartEnd(part=delta.part))
         self._close_linear()
         call_id = delta.id or self._reference.new_id("call_")
         call = ToolCall(id=call_id, name=delta.name, kind=delta.kind, namespace=delta.namespace)

@@ -21,7 +21,11 @@ GEMINI = Gemini()
 def reference(*, array: bool = False) -> Reference:
     numbers = count(1)
     return Reference(
-        model="m", request={}, created=1700000000, new_id=lambda prefix: f"{prefix}{next(numbers)}", array=array
+        model="m",
+        request={},
+        created=1700000000,
+        new_id=lambda prefix: f"{prefix}{next(numbers)}",
+        array=array,
     )
 
 

@@ -121,7 +121,18 @@ def test_a_schema_that_holds_itself_ends_as_an_object(child: Doc) -> None:
     assert lost == ["$ref"]
 
 
-NAMES = ["const", "$ref", "type", "enum", "format", "any_of", "additionalProperties", "items", "required", "nullable"]
+NAMES = [
+    "const",
+    "$ref",
+    "type",
+    "enum",
+    "format",
+    "any_of",
+    "additionalProperties",
+    "items",
+    "required",
+    "nullable",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,7 +170,10 @@ keywords = st.sampled_from(
     ["type", "properties", "items", "anyOf", "allOf", "enum", "const", "$ref", "required", "format", "minimum", "nullable"]
 )  # fmt: skip
 junk: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.sampled_from(["string", "object", "array", "#", "#/properties/a"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["string", "object", "array", "#", "#/properties/a"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keywords | st.just("a"), inner, max_size=4),
     max_leaves=12,
 )

@@ -1,25 +1,18 @@
-"""Anthropic Messages: what a request, an answer, a stream and an error mean, and how they are written for a target."""
+"""Requests of Anthropic Messages: what they mean, and how those of other wires are written for a target."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
-import anthropic
-import httpx2
 import msgspec
 import pytest
 
 from omniroute.errors import Refused, UnsupportedContent
-from omniroute.wire.anthropic import AnthropicMessages
-from omniroute.wire.codec import Dialect, Reference
 from omniroute.wire.conversation import (
     Audio,
     Citation,
-    Conversation,
-    Delta,
     File,
     Image,
     Notes,
@@ -27,76 +20,29 @@ from omniroute.wire.conversation import (
     OutputFormat,
     Reasoning,
     Refusal,
-    Signature,
     Source,
     Text,
     Thinking,
     Tool,
-    ToolCall,
     ToolChoice,
     ToolResult,
     Turn,
     Video,
 )
-from omniroute.wire.sse import EventSplitter
 from tests.support import recordings
+from tests.support.anthropic_messages import (
+    ALIEN,
+    FORMATS,
+    OWN,
+    WIRE,
+    Doc,
+    asked,
+    call,
+    result,
+    written,
+)
 
-NAME = "anthropic-messages"
-WIRE = AnthropicMessages()
-FORMATS = (NAME, "anthropic-vertex")
-Doc = dict[str, Any]
-
-
-def reference() -> Reference:
-    counts = iter(range(1, 1000))
-    return Reference(model="m", request={}, created=0, new_id=lambda prefix: f"{prefix}{next(counts)}")
-
-
-def written(talk: Conversation, notes: Notes | None = None, **dialect: Any) -> Doc:
-    return WIRE.write_request(talk, Dialect(**dialect), notes if notes is not None else Notes())
-
-
-def asked(**settings: Any) -> Conversation:
-    """A conversation as another wire reads one: no extras of ours."""
-    settings.setdefault("turns", [Turn(role="user", parts=[Text(text="hi")])])
-    return Conversation(model="m", **settings)
-
-
-def deltas_of(raw: bytes, *, step: int | None = None) -> list[Delta]:
-    splitter, reader = EventSplitter(), WIRE.reader()
-    chunks = [raw] if step is None else [raw[i : i + step] for i in range(0, len(raw), step)]
-    events = [event for chunk in chunks for event in splitter.feed(chunk)] + splitter.end()
-    return [delta for event in events for delta in reader.feed(event)] + list(reader.end())
-
-
-def bytes_of(deltas: Iterable[Delta], notes: Notes | None = None) -> bytes:
-    writer = WIRE.writer(reference(), notes if notes is not None else Notes())
-    return b"".join(writer.feed(delta) for delta in deltas) + writer.close()
-
-
-def events_of(raw: bytes) -> list[Doc]:
-    return [json.loads(event.data) for event in EventSplitter().feed(raw)]
-
-
-def sse(*docs: Doc) -> bytes:
-    return b"".join(b"event: %s\ndata: %s\n\n" % (d["type"].encode(), json.dumps(d).encode()) for d in docs)
-
-
-def sdk_message(raw: bytes) -> Any:
-    """What the official SDK makes of a stream."""
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=raw)
-
-    with (
-        httpx2.Client(transport=httpx2.MockTransport(answer)) as client,
-        anthropic.Anthropic(api_key="k", base_url="http://gateway", http_client=client, max_retries=0) as sdk,
-        sdk.messages.stream(model="m", max_tokens=1, messages=[{"role": "user", "content": "hi"}]) as stream,
-    ):
-        return stream.get_final_message()
-
-
-# ── real requests ────────────────────────────────────────────────────────────────────────────────
+# ── real requests ──────────────────────────────────────────────────────────────────────────────────
 
 
 def plain(doc: Doc) -> Doc:
@@ -174,7 +120,7 @@ def test_claude_code_gets_its_own_request_back(index: int) -> None:
     )
 
 
-# ── a request's shape ────────────────────────────────────────────────────────────────────────────
+# ── a request's shape ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -249,15 +195,7 @@ def test_paths() -> None:
     assert WIRE.path("m", False, "count_tokens") == "/messages/count_tokens"
 
 
-# ── a request for this target, from elsewhere ────────────────────────────────────────────────────
-
-
-def call(id: str, name: str = "f", arguments: str = "{}") -> ToolCall:
-    return ToolCall(id=id, name=name, arguments=arguments)
-
-
-def result(id: str, text: str = "ok") -> ToolResult:
-    return ToolResult(id=id, content=[Text(text=text)])
+# ── a request for this target, from elsewhere ──────────────────────────────────────────────────────
 
 
 def short(messages: list[Doc]) -> list[str]:
@@ -499,10 +437,6 @@ def test_images_and_errors_in_tool_results() -> None:
     assert [inner["type"] for inner in block["content"]] == ["text", "image"]
 
 
-OWN = Signature(value="sig", wire=NAME)
-ALIEN = Signature(value="sig", wire="gemini")
-
-
 @pytest.mark.parametrize(
     ("part", "quirks", "blocks"),
     [
@@ -533,7 +467,7 @@ def test_only_its_own_reasoning_goes_back_to_a_target(
     assert _blocks(doc["messages"][1]["content"])[:-1] == blocks
 
 
-# ── thinking ─────────────────────────────────────────────────────────────────────────────────────
+# ── thinking ───────────────────────────────────────────────────────────────────────────────────────
 
 BUDGETS: Doc = {"thinking_min": 1024, "max_output": 64000}
 ADAPTIVE: Doc = {
@@ -730,7 +664,7 @@ def test_thinking_that_only_this_wire_knows_comes_back() -> None:
     assert written(talk) == doc
 
 
-# ── tools, output, settings ──────────────────────────────────────────────────────────────────────
+# ── tools, output, settings ────────────────────────────────────────────────────────────────────────
 
 F = Tool(name="f", schema={"type": "object"})
 G = Tool(name="g", schema={"type": "object"})
@@ -923,36 +857,3 @@ def test_add_system(system: Any, position: Any, after: Any) -> None:
     doc = {"messages": []} if system is None else {"messages": [], "system": system}
     WIRE.add_system(doc, "new", position)
     assert doc["system"] == after
-
-
-# ── answers ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _without_caller(content: list[Doc]) -> list[Doc]:
-    """Who called a tool has no place in a conversation; the recordings' calls came from the model itself, mostly."""
-    return [{k: v for k, v in b.items() if not (k == "caller" and b["type"] == "tool_use")} for b in content]
-
-
-@pytest.mark.parametrize("name", [n for f in FORMATS for n in recordings.ids(f, streaming=False)])
-def test_a_recorded_answer_comes_back_as_it_was(name: str) -> None:
-    recording = recordings.load(name)
-    if recording.status != 200:
-        return
-    body, before = recording.body, deepcopy(recording.body)
-    out = WIRE.write_answer(WIRE.read_answer(body), reference(), Notes())
-    assert body == before
-    assert out["content"] == _without_caller(body["content"])
-    for key in ("id", "type", "role", "stop_reason", "stop_sequence", "container", "context_management"):
-        assert out.get(key) == body.get(key)
-    said = body["usage"]
-    assert out["usage"]["input_tokens"] == said["input_tokens"]
-    assert out["usage"]["output_tokens"] == said["output_tokens"]
-    assert out["usage"]["cache_read_input_tokens"] == (said.get("cache_read_input_tokens") or 0)
-    anthropic.types.Message.model_validate(
-        out | {"usage": {k: v for k, v in out["usage"].items() if v is not None}}
-    )
-    glance = WIRE.glance(json.dumps(body).encode())
-    assert not glance.empty
-    assert glance.usage == WIRE.read_answer(body).usage
-    assert glance.finish == WIRE.read_answer(body).choices[0].finish
-    assert glance.model == body["model"]
