@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from omniroute.config.codes import Code
 from omniroute.config.marks import Map, Path, Unresolved
 from omniroute.config.model_names import Meant, resolve
+from omniroute.config.values import admin
 from omniroute.config.view import View, text, texts
 
 LIMITS = ("limits", "quota", "budget")
@@ -23,7 +24,7 @@ def check_access(view: View) -> None:
         view.tell(Code.NO_KEYS, "a key is required, and `keys` has none", ("auth", "required"))
     if required is None and not keys:
         for address, path in _listening(view):
-            if not is_loopback(address):
+            if admin(address) is None and not is_loopback(address):
                 view.tell(
                     Code.OPEN_TO_ALL,
                     f"{address!r} can be reached from other machines, and no key is declared",

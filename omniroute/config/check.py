@@ -14,6 +14,7 @@ from jmespath.exceptions import JMESPathError
 from omniroute.config.codes import Code
 from omniroute.config.marks import Map, Mark, Path, Seq, Unresolved, ignored
 from omniroute.config.normalise import Names, fitting
+from omniroute.config.reader import typed
 from omniroute.config.report import Report, did_you_mean, one_of
 from omniroute.config.secrets import Secret
 from omniroute.config.shape import (
@@ -73,7 +74,9 @@ def jmespath_syntax(text: str) -> object:
     try:
         return jmespath.compile(text)
     except JMESPathError as error:
-        raise ValueError(f"{text!r} is not a JMESPath expression: {' '.join(str(error).split())}") from None
+        where = getattr(error, "lex_position", getattr(error, "lexer_position", None))
+        at = f" (at character {where + 1})" if isinstance(where, int) and where >= 0 else ""
+        raise ValueError(f"{text!r} is not a JMESPath expression{at}") from None
 
 
 def check(value: Any, shape: Shape, check: Check, mark: Mark, path: Path = ()) -> None:
@@ -162,14 +165,17 @@ def _listed(value: Any, shape: Listed, check: Check, mark: Mark, path: Path) -> 
         return _wrong("a list", value, check, mark, path)
     for index, item in enumerate(value):
         _STEP(item, shape.items, check, value.item_mark(index), (*path, index))
-    _length(len(value), "items", shape, check, mark, path)
+    _length(len(value), "item", shape, check, mark, path)
 
 
 def _length(length: int, noun: str, shape: Listed | Text, check: Check, mark: Mark, path: Path) -> None:
-    if shape.min_length is not None and length < shape.min_length:
-        check.tell(Code.OUT_OF_BOUNDS, f"needs at least {shape.min_length} {noun}, has {length}", mark, path)
-    if shape.max_length is not None and length > shape.max_length:
-        check.tell(Code.OUT_OF_BOUNDS, f"takes at most {shape.max_length} {noun}, has {length}", mark, path)
+    least, most = shape.min_length, shape.max_length
+    if least is not None and length < least:
+        message = f"needs at least {least} {noun}{'s' if least != 1 else ''}, has {length}"
+        check.tell(Code.OUT_OF_BOUNDS, message, mark, path)
+    if most is not None and length > most:
+        message = f"takes at most {most} {noun}{'s' if most != 1 else ''}, has {length}"
+        check.tell(Code.OUT_OF_BOUNDS, message, mark, path)
 
 
 def _text(value: Any, shape: Text, check: Check, mark: Mark, path: Path) -> None:
@@ -180,7 +186,7 @@ def _text(value: Any, shape: Text, check: Check, mark: Mark, path: Path) -> None
     shown = "the value" if isinstance(value, Secret) else repr(text)
     if shape.pattern and not re.search(shape.pattern, text):
         check.tell(Code.BAD_TEXT, f"{shown} does not match {shape.pattern}", mark, path)
-    _length(len(text), "characters", shape, check, mark, path)
+    _length(len(text), "character", shape, check, mark, path)
     if shape.known:
         _known(text, shape.known, check, mark, path)
     if shape.syntax == "jmespath":
@@ -213,27 +219,39 @@ def _words(value: Any, shape: Words, check: Check, mark: Mark, path: Path) -> No
 
 
 def _flag(value: Any, shape: Flag, check: Check, mark: Mark, path: Path) -> None:
-    if not isinstance(value, bool):
-        words = isinstance(value, str) and value.lower() in ("yes", "no", "on", "off")
-        _wrong(
-            "true or false", value, check, mark, path, "YAML 1.2 knows `true` and `false`" if words else None
-        )
+    if isinstance(opened(value), bool):
+        return
+    word = isinstance(value, str) and value.lower() in ("yes", "no", "on", "off")
+    hint = "YAML 1.2 knows `true` and `false`" if word else _quoted(value, mark)
+    _wrong("true or false", value, check, mark, path, hint)
+
+
+def opened(value: Any) -> Any:
+    """A secret that is to be a number or a truth value, as what its text means."""
+    return typed(value.reveal()) if isinstance(value, Secret) else value
+
+
+def _quoted(value: Any, mark: Mark) -> str | None:
+    """A substitution in quotes is text, whatever its value looks like."""
+    if isinstance(value, str) and mark.origin and not isinstance(typed(str(value)), str):
+        return "only a `${…}` without quotes is typed by its value: write it on a line of its own"
+    return None
 
 
 def _number(value: Any, shape: Number, check: Check, mark: Mark, path: Path) -> None:
-    expected = "a whole number" if shape.whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if shape.whole else int | float):
-        return _wrong(
-            expected if not isinstance(value, float) else "a whole number", value, check, mark, path
-        )
+    number = opened(value)
+    if isinstance(number, bool) or not isinstance(number, int if shape.whole else int | float):
+        expected = "a whole number" if shape.whole else "a number"
+        return _wrong(expected, value, check, mark, path, _quoted(value, mark))
+    shown = "the value" if isinstance(value, Secret) else str(number)
     for bound, holds, words in (
         (shape.ge, operator.ge, "less than"),
         (shape.gt, operator.gt, "not more than"),
         (shape.le, operator.le, "more than"),
         (shape.lt, operator.lt, "not less than"),
     ):
-        if bound is not None and not holds(value, bound):
-            check.tell(Code.OUT_OF_BOUNDS, f"{value} is {words} {bound}", mark, path)
+        if bound is not None and not holds(number, bound):
+            check.tell(Code.OUT_OF_BOUNDS, f"{shown} is {words} {bound}", mark, path)
 
 
 def _written(value: Any, shape: Written, check: Check, mark: Mark, path: Path) -> None:

@@ -53,7 +53,6 @@ class Code(StrEnum):
     STAGE_ORDER = "OR1401"
     STAGE_MISSING = "OR1402"
     BAD_JMESPATH = "OR1403"
-    BAD_TEMPLATE = "OR1404"
     SAME_ENDPOINT = "OR1405"
     BAD_OP = "OR1406"
 
@@ -75,7 +74,6 @@ class Code(StrEnum):
     ONE_ACCOUNT = "OR1603"
     PER_PROCESS = "OR1604"
     MATCHES_NOTHING = "OR1605"
-    NO_PROVIDERS = "OR1606"
     SHADOWED = "OR1607"
 
     INACTIVE_ACCOUNT = "OR1701"
@@ -221,7 +219,6 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
         "Not a JMESPath expression",
         "Conditions and paths are JMESPath; literals are in backticks.",
     ),
-    Code.BAD_TEMPLATE: ("Not a Jinja2 template", "The text between `{{ }}` or `{% %}` is not Jinja2."),
     Code.SAME_ENDPOINT: (
         "Two pipelines serve one endpoint family",
         "An endpoint family belongs to one pipeline.",
@@ -274,7 +271,6 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
         "A name or pattern that matches nothing",
         "Nothing in this configuration fits it.",
     ),
-    Code.NO_PROVIDERS: ("Nothing to send to", "No provider is declared."),
     Code.SHADOWED: ("A name that another one hides", "The combo of the same name is found first."),
     Code.INACTIVE_ACCOUNT: (
         "An account without a key",

@@ -53,7 +53,8 @@ class Document:
 def documents(folder: Path) -> list[Document]:
     """The documents that count beside a configuration in `folder`, sorted: a user's file hides a shipped one."""
     found: dict[tuple[str, str], Document] = {}
-    for place, own in ((shipped(), False), (folder, True)):
+    own = folder.resolve() != shipped()
+    for place, own in ((shipped(), False), (folder, own)):
         for section in FOLDERS:
             for path in sorted((place / section).glob("*.yaml")):
                 found[section, path.stem] = Document(section, path, own)

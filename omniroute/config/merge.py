@@ -53,7 +53,7 @@ def _join(result: Map, key: str, new: Map, shape: Shape | None, path: Path, repo
     elif isinstance(shape, Listed) and isinstance(old_value, Seq) and isinstance(value, Seq):
         result[key] = _chained(old_value, value)
     elif old_value != value or path != ("version",):
-        _defined_twice(path, result.key_mark(key), new.key_mark(key), report)
+        _defined_twice(path, result.key_mark(key), new.key_mark(key), report, None)
 
 
 def _names(old: Map, new: Map, path: Path, report: Report) -> Map:
@@ -64,7 +64,8 @@ def _names(old: Map, new: Map, path: Path, report: Report) -> Map:
         if key not in old or _overrides(new[key]):
             result.take(key, new)
         elif not _overrides(old[key]):
-            _defined_twice((*path, key), old.key_mark(key), new.key_mark(key), report)
+            hint = "write `override: true` in the one that is to win" if isinstance(new[key], Map) else None
+            _defined_twice((*path, key), old.key_mark(key), new.key_mark(key), report, hint)
     return result
 
 
@@ -80,14 +81,9 @@ def _chained(first: Seq, second: Seq) -> Seq:
     return result
 
 
-def _defined_twice(path: Path, first: Mark, second: Mark, report: Report) -> None:
-    report.tell(
-        Code.DEFINED_TWICE,
-        f"defined already at {first._replace(origin='')}",
-        second,
-        path,
-        hint="write `override: true` in the one that is to win" if len(path) > 1 else None,
-    )
+def _defined_twice(path: Path, first: Mark, second: Mark, report: Report, hint: str | None) -> None:
+    message = f"defined already at {first._replace(origin='')}"
+    report.tell(Code.DEFINED_TWICE, message, second, path, hint=hint)
 
 
 def _add_document(merged: Map, source: Source, report: Report) -> None:
@@ -230,6 +226,7 @@ def _only(formats: Map, name: str) -> Map:
 
 def _with_url(rest: Map, formats: Map, own: Map, report: Report, path: Path) -> Map:
     if len(formats) > 1:
+        rest.put("formats", formats, rest.mark, rest.mark)
         report.tell(
             Code.NO_FORMAT,
             f"speaks {', '.join(formats)}: say which of them this URL is for, with `format` or `formats`",

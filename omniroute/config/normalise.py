@@ -125,12 +125,12 @@ def _long(value: Any, shape: Record, mark: Mark) -> Any:
 def _table(value: Any, shape: Table, names: Names, mark: Mark) -> Any:
     if value is None and not shape.optional:
         return Map(mark)
-    if isinstance(value, Seq) and isinstance(shape.values, Record) and all(isinstance(v, str) for v in value):
+    things = isinstance(shape.values, Record | Component)
+    if isinstance(value, Seq) and things and not shape.names and all(isinstance(v, str) for v in value):
         value = _named(value)
     if not isinstance(value, Map):
         return value
     result = Map(value.mark)
-    things = isinstance(shape.values, Record | Component)
     for key, item in value.items():
         if things and ignored(key):
             continue
@@ -268,16 +268,18 @@ def fitting(value: Any, shape: OneOf) -> Shape:
 
 
 def _with_formats(provider: Map) -> Map:
-    """`format` and `base_url` of a provider become its one entry of `formats`."""
+    """`format` and `base_url` of a provider become its entry of `formats`; a format that is there needs no word."""
     name, formats = provider.get("format"), provider.get("formats")
-    if not isinstance(name, str) or "base_url" not in provider or not isinstance(formats, Map | None):
+    if not isinstance(name, str) or not isinstance(formats, Map | None):
         return provider
     mark = provider.value_mark("format")
-    endpoint = Map(mark)
-    endpoint.take("base_url", provider)
     whole = formats.without() if formats is not None else Map(mark)
-    if name not in whole:
+    if "base_url" in provider:
+        endpoint = whole[name].without() if isinstance(whole.get(name), Map) else Map(mark)
+        endpoint.take("base_url", provider)
         whole.put(name, endpoint, mark, mark)
+    elif name not in whole:
+        return provider
     result = provider.without("format", "base_url", "formats")
     result.put("formats", whole, mark, mark)
     return result

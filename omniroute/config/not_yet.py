@@ -11,11 +11,11 @@ NOT_YET: tuple[tuple[Path, str], ...] = (
     (("keys", "*", "limits"), "limits of keys"),
     (("keys", "*", "budget"), "budgets of keys"),
     (("providers", "*", "limits"), "limits of providers"),
-    (("providers", "*", "quota", "*"), "quotas of providers"),
+    (("providers", "*", "quota"), "quotas of providers"),
     (("providers", "*", "budget"), "budgets of providers"),
     (("providers", "*", "breaker"), "the breaker"),
     (("providers", "*", "accounts", "*", "limits"), "limits of accounts"),
-    (("providers", "*", "accounts", "*", "quota", "*"), "quotas of accounts"),
+    (("providers", "*", "accounts", "*", "quota"), "quotas of accounts"),
     (("tracing", "enabled"), "tracing"),
 )
 """Path (`*` is any name or index), and what it is."""
@@ -26,7 +26,7 @@ def check_not_yet(view: View) -> None:
     for pattern, words in NOT_YET:
         for path, value in matching(view.tree, pattern):
             mark = view.mark(path)
-            if value not in (None, False) and not mark.origin.startswith("catalogue"):
+            if value and not mark.origin.startswith("catalogue"):
                 view.tell(
                     Code.NOT_ENFORCED,
                     f"accepted, and not enforced in this version: {words}",

@@ -72,7 +72,8 @@ def read(text: str, file: str, report: Report) -> Any:
     try:
         node = _Composer(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        report.tell(Code.SYNTAX, _words(error), _mark(error.problem_mark or error.context_mark, file))
+        mark = _mark(error.problem_mark or error.context_mark, file)
+        report.tell(Code.SYNTAX, _words(error), mark, hint=_syntax_hint(text, mark.line))
         return None
     except (yaml.YAMLError, ValueError) as error:
         report.tell(Code.SYNTAX, _unprintable(error), Mark(file))
@@ -80,9 +81,11 @@ def read(text: str, file: str, report: Report) -> Any:
     except RecursionError:
         report.tell(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels", Mark(file))
         return None
-    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+    if not text.strip("\ufeff \r\n\t"):
         report.tell(Code.EMPTY, "the file is empty", Mark(file))
         return None
+    if node is None:  # nothing but comments
+        return Map(Mark(file, 1, 1))
     return _Reading(file, report).tree(node)
 
 
@@ -212,8 +215,17 @@ def _mark(mark: yaml.Mark | None, file: str) -> Mark:
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:
-    parts = [str(p) for p in (error.problem, error.context) if p]
-    return "not YAML: " + ", ".join(parts) if parts else "not YAML"
+    problem, context = error.problem or "", error.context or ""
+    if problem.startswith("but "):
+        return f"not YAML: {context}, {problem}"
+    return "not YAML: " + ", ".join(part for part in (problem, context) if part)
+
+
+def _syntax_hint(text: str, line: int) -> str | None:
+    """Inside of `{ }` and `[ ]`, a `${…}` without quotes is not YAML."""
+    lines = text.splitlines()[: max(line, 1)]
+    flow = any(re.search(r"[{\[,:]\s*\$\{", near) and re.search(r"[\[{]\s*[^$]", near) for near in lines[-2:])
+    return "inside of `{ }` and `[ ]`, `${…}` needs quotes" if flow else None
 
 
 def _unprintable(error: Exception) -> str:

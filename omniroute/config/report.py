@@ -70,7 +70,7 @@ def finding(
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """`did you mean 'daily'?`, or None when nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.65)
     return f"did you mean {near[0]!r}?" if near else None
 
 

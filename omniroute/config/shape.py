@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -150,6 +150,7 @@ class Shapes:
 
     def __init__(self) -> None:
         self._records: dict[type, Record] = {}
+        self._orders: dict[frozenset[Any], tuple[Any, ...]] = {}
 
     def of(self, cls: type) -> Record:
         """The shape of a struct."""
@@ -165,9 +166,24 @@ class Shapes:
         record = self._records.get(info.cls)
         if record is None:
             record = self._records[info.cls] = Record(cls=info.cls)
+            self._learn_orders(info.cls)
             for item in info.fields:
                 record.entries[item.encode_name] = self._entry(item)
         return Record(True, record.cls, record.entries) if optional else record
+
+    def _learn_orders(self, cls: type) -> None:
+        """Words in the order in which they are declared: `msgspec.inspect` sorts them."""
+        todo = [*get_type_hints(cls, include_extras=True).values()]
+        while todo:
+            hint = todo.pop()
+            if get_origin(hint) is Literal:
+                self._orders[frozenset(get_args(hint))] = get_args(hint)
+            else:
+                todo += get_args(hint)
+
+    def words(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Words in their declared order."""
+        return self._orders.get(frozenset(values), values)
 
     def _entry(self, item: inspect.Field) -> Entry:
         extra, _ = _metadata(item.type)
@@ -266,7 +282,7 @@ _BUILDERS: dict[type, Callable[[Shapes, Any, bool, dict[str, Any]], Shape]] = {
     inspect.IntType: _number,
     inspect.FloatType: _number,
     inspect.BoolType: lambda shapes, info, optional, extra: Flag(optional),
-    inspect.LiteralType: lambda shapes, info, optional, extra: Words(optional, info.values),
+    inspect.LiteralType: lambda shapes, info, optional, extra: Words(optional, shapes.words(info.values)),
     inspect.EnumType: lambda shapes, info, optional, extra: Words(optional, tuple(m.value for m in info.cls)),
     inspect.CustomType: _custom,
     inspect.VarTupleType: _list,

@@ -30,8 +30,10 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 def _below(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
+            said = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for verb, one in action.choices.items():
                 whole = f"{name} {verb}".strip()
+                one.description = one.description or said[verb].capitalize()
                 yield whole, one
                 yield from _below(one, whole)
 
@@ -53,7 +55,10 @@ def _block(name: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _argument(action: argparse.Action) -> tuple[str, str] | None:
-    if isinstance(action, argparse._HelpAction | argparse._SubParsersAction) or action.help == argparse.SUPPRESS:
+    if (
+        isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+        or action.help == argparse.SUPPRESS
+    ):
         return None
     return _written(action), action.help or "—"
 

@@ -10,12 +10,13 @@ from typing import Any
 from omniroute.catalog.read import read_catalogue
 from omniroute.config.shape import Record, Shapes, options_shape
 from omniroute.declare import Declaration, Kind
+from omniroute.reference.catalogue import formats_of
+from omniroute.reference.endpoints import CALLS
 from omniroute.reference.markdown import code, codes, fenced, link, page, prose, table
 from omniroute.reference.op_values import value_block
 from omniroute.reference.options import keys_table
 from omniroute.reference.words import Speaker
 from omniroute.registry import Registry
-from omniroute.server.endpoints import ROWS
 
 STABILITY = {
     "steady": "steady: changes only with a deprecation",
@@ -26,12 +27,14 @@ STABILITY = {
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """How a kind is shown: its folder, its title, what to know about it, and what a page adds."""
+    """How a kind is shown: its folder, its title, what to know about it, where an example stands, and what a page
+    adds."""
 
     folder: str
     title: str
     about: str
-    facts: Callable[[Declaration], list[tuple[str, str]]]
+    example: str = "{}"
+    facts: Callable[[Declaration], list[tuple[str, str]]] = lambda declaration: []
 
 
 def component_pages(registry: Registry) -> Iterator[tuple[str, str]]:
@@ -59,8 +62,14 @@ def _page(chapter: Chapter, declaration: Declaration) -> str:
         prose(declaration.cls.__doc__),
         table(("fact", "of this component"), facts),
         _options(declaration),
-        f"## Example\n\n{fenced(declaration.example, 'yaml')}" if declaration.example else "",
+        _example(chapter, declaration),
     )
+
+
+def _example(chapter: Chapter, declaration: Declaration) -> str:
+    if not declaration.example:
+        return ""
+    return f"## Example\n\n{fenced(chapter.example.format(declaration.example), 'yaml')}"
 
 
 def _options(declaration: Declaration) -> str:
@@ -109,25 +118,12 @@ SHAPES = {
 
 
 def _wire_facts(declaration: Declaration) -> list[tuple[str, str]]:
-    paths = [row.paths[0] for row in ROWS if row.wire == declaration.name] or GEMINI_PATHS
-    speakers = [
-        id for id, entry in read_catalogue().items() if declaration.name in entry.get("formats", {})
-    ] + [id for id, entry in read_catalogue().items() if entry.get("format") == declaration.name]
+    paths = [path for path, wire in CALLS if wire == declaration.name]
+    speakers = [id for id, entry in read_catalogue().items() if declaration.name in formats_of(entry)]
     return [
         ("endpoints for clients", codes(f"POST {path}" for path in paths)),
-        ("spoken in the catalogue by", codes(sorted(set(speakers)))),
+        ("spoken in the catalogue by", codes(speakers)),
     ]
-
-
-GEMINI_PATHS = [
-    "/v1beta/models/{model}:generateContent",
-    "/v1beta/models/{model}:streamGenerateContent",
-    "/v1beta/models/{model}:countTokens",
-]
-
-
-def _no_facts(declaration: Declaration) -> list[tuple[str, str]]:
-    return []
 
 
 CHAPTERS: Mapping[Kind, Chapter] = {
@@ -137,6 +133,7 @@ CHAPTERS: Mapping[Kind, Chapter] = {
         "What a request goes through. A pipeline lists stages in the order in which people say them; the order is "
         "checked by what each needs and gives, and every pipeline ends with `send`, which is built in. Written as a "
         "bare name, as `{stage: NAME, …}`, or as the name of an entry of `middleware`.",
+        "stages:\n  - {}",
         _stage_facts,
     ),
     "strategy": Chapter(
@@ -144,7 +141,7 @@ CHAPTERS: Mapping[Kind, Chapter] = {
         "Strategies",
         "How the targets of a combo, or the accounts of a provider, are ordered. Written as a bare name, as "
         "`{type: NAME, …}`, or as the name of an entry of `strategies`.",
-        _no_facts,
+        "strategy: {}",
     ),
     "transform_op": Chapter(
         "transform-ops",
@@ -152,27 +149,26 @@ CHAPTERS: Mapping[Kind, Chapter] = {
         "The edits of a transform. Each item of `ops` has one op, and may have a `when` beside it: "
         '`{when: "request.tools", set: {temperature: 0}}`. Paths are JMESPath; values may be Jinja2 templates. Both see '
         "`request`, `response`, `event`, `model`, `provider`, `account`, `key` and `headers`, where they exist at the time.",
-        _no_facts,
+        "ops:\n  - {}",
     ),
     "credential": Chapter(
         "credentials",
         "Kinds of authentication",
         "How an account's key is sent to its provider (`auth.type`).",
-        _no_facts,
+        "auth: {}",
     ),
     "transport": Chapter(
         "transports",
         "Transports",
         "How a provider is reached (`transport`).",
-        _no_facts,
+        "transport: {}",
     ),
-    "store": Chapter("stores", "Stores", "Where state lives (`store`).", _no_facts),
+    "store": Chapter("stores", "Stores", "Where state lives (`store`).", "store: {}"),
     "wire": Chapter(
         "wires",
         "Wire formats",
         "The formats in which clients call and providers answer. Each is a codec to and from one canonical conversation; "
         "where client and target speak the same format, bytes pass untouched.",
-        _wire_facts,
+        facts=_wire_facts,
     ),
 }
-

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from omniroute.config.not_yet import NOT_YET
 from omniroute.config.settings import Settings
 from omniroute.config.shape import Entry, Listed, OneOf, Record, Shape, Shapes, Table
-from omniroute.reference.markdown import anchor, code, codes, link, page, prose
+from omniroute.reference.markdown import anchor, codes, link, page, prose
 from omniroute.reference.options import keys_table
 from omniroute.reference.words import Speaker, short_form
 
@@ -60,63 +61,108 @@ takes effect at the next start.
 """
 
 
+UNSAID = {
+    "server.limits": "What one request may take.",
+    "server.cors": "Which pages in a browser may call.",
+    "auth": "Whether callers need a key.",
+    "keys.NAME.limits.queue": "The queue of requests that are over a limit.",
+    "keys.NAME.budget": "Money that may be spent in a period.",
+    "providers.ID.formats.FORMAT": "One wire format of a provider, and where it is spoken.",
+    "providers.ID.models.MODEL.thinking": "What may be asked of the model's thinking.",
+    "providers.ID.quota[]": "What a provider or an account grants in a window of time.",
+    "providers.ID.quota[].limit": "Tokens, requests, US dollars, or several of them.",
+    "providers.ID.retry": "How often one target is tried.",
+    "providers.ID.breaker": "When a provider that fails is left alone for a while.",
+    "routes[]": "Which pipeline serves a request.",
+    "log": "The log: one line a request, and what the gateway has to say.",
+    "metrics": "Metrics for Prometheus.",
+    "tracing": "Traces for OpenTelemetry.",
+    "providers.ID.quota[].limit.tokens": "Tokens, prompt and answer together.",
+    "providers.ID.quota[].limit.requests": "Requests.",
+    "providers.ID.quota[].limit.usd": "US dollars.",
+}
+"""What to say of a map or key whose declaration says nothing."""
+
+
 @dataclass(slots=True)
 class Section:
-    """A map with known keys, and every place where it can stand."""
+    """A map with known keys, and every place where it can stand: the least nested first."""
 
     record: Record
-    places: list[str] = field(default_factory=list)
-    key: tuple[str, ...] = ()
+    places: list[Place] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        return self.places[0] or "Top level"
+        return self.places[0].path or "Top level"
+
+    @property
+    def about(self) -> str:
+        own = prose(self.record.description).split("\n\n")[0]
+        return own or UNSAID.get(self.places[0].path, "")
+
+    def describe(self, entry: Entry) -> str:
+        """What a key means, without what its own section says."""
+        return entry.description or UNSAID.get(f"{self.places[0].path}.{entry.key}", "")
+
+
+class Place(NamedTuple):
+    """A path as people read it (`keys.NAME.limits`), and its keys alone."""
+
+    path: str
+    keys: tuple[str, ...]
 
 
 def language_page() -> str:
     """`config.md`."""
-    sections = _sections(Shapes().of(Settings))
-    speaker = Speaker(lambda record: _reference(sections[record.cls]))
-    blocks = [_block(section, speaker) for section in sections.values()]
+    sections = sections_of(Shapes().of(Settings))
+    speaker = Speaker(lambda record: link("map", f"#{anchor(sections[record.cls].title)}"))
+    blocks = [_block(section, sections, speaker) for section in sections.values()]
     return page("The configuration language", RULES, *blocks)
 
 
-def _block(section: Section, speaker: Speaker) -> str:
-    about = prose(section.record.description)
-    also = f"Also at {codes(section.places[1:])}." if section.places[1:] else ""
-    keys = keys_table(section.record.entries.values(), speaker, lambda entry: _enforced(section, entry))
-    head = f"## {section.title}"
-    return "\n\n".join(part for part in (head, about, short_form(section.record), also, keys) if part)
+def _block(section: Section, sections: Mapping[type, Section], speaker: Speaker) -> str:
+    also = [place.path for place in section.places[1:]]
+    parts = (
+        f"## {section.title}",
+        section.about,
+        short_form(section.record),
+        f"Also at {codes(also)}." if also else "",
+        keys_table(section.record.entries.values(), speaker, lambda entry: meaning(entry, section, sections)),
+    )
+    return "\n\n".join(part for part in parts if part)
 
 
-def _reference(section: Section) -> str:
-    return link("map", f"#{anchor(section.title)}")
+def meaning(entry: Entry, section: Section, sections: Mapping[type, Section]) -> str:
+    """What a key means: its own description, else that of the map that it holds."""
+    text = section.describe(entry)
+    if not text and isinstance(entry.shape, Record):
+        text = sections[entry.shape.cls].about
+    keys = (*section.places[0].keys, entry.key)
+    return f"{text} **Accepted, not enforced in this version.**" if keys in NOT_ENFORCED else text
 
 
-NOT_ENFORCED = {tuple(part for part in path if part != "*"): words for path, words in NOT_YET}
+NOT_ENFORCED = {tuple(part for part in path if part != "*") for path, _ in NOT_YET}
 
 
-def _enforced(section: Section, entry: Entry) -> str:
-    return "**Accepted, not enforced in this version.**" if (*section.key, entry.key) in NOT_ENFORCED else ""
-
-
-def _sections(root: Record) -> dict[type, Section]:
+def sections_of(root: Record) -> dict[type, Section]:
     """Every record by its class, in the order in which a reader of the file meets them."""
-    found: dict[type, Section] = {root.cls: Section(root, [""])}
-    _walk(root, "", (), found)
-    return found
+    met = [(root, Place("", ())), *_below(root, Place("", ()))]
+    found: dict[type, Section] = {}
+    for record, place in met:
+        found.setdefault(record.cls, Section(record)).places.append(place)
+    for section in found.values():
+        section.places.sort(key=lambda place: place.path.count("."))
+    order = {place: number for number, (_, place) in enumerate(met)}
+    return dict(sorted(found.items(), key=lambda item: order[item[1].places[0]]))
 
 
-def _walk(record: Record, path: str, key: tuple[str, ...], found: dict[type, Section]) -> None:
+def _below(record: Record, above: Place) -> Iterator[tuple[Record, Place]]:
     for entry in record.entries.values():
-        here = f"{path}.{entry.key}" if path else entry.key
-        for below, place in _records(entry.shape, here, entry.key):
-            known = found.get(below.cls)
-            if known is not None:
-                known.places.append(place)
-                continue
-            found[below.cls] = Section(below, [place], (*key, entry.key))
-            _walk(below, place, (*key, entry.key), found)
+        path = f"{above.path}.{entry.key}" if above.path else entry.key
+        for below, here in _records(entry.shape, path, entry.key):
+            place = Place(here, (*above.keys, entry.key))
+            yield below, place
+            yield from _below(below, place)
 
 
 def _records(shape: Shape, path: str, key: str) -> Iterator[tuple[Record, str]]:

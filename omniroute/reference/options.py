@@ -12,9 +12,11 @@ HEADS = ("key", "takes", "default", "meaning", "reload")
 
 
 def keys_table(
-    entries: Iterable[Entry], speaker: Speaker, remark: Callable[[Entry], str] = lambda entry: ""
+    entries: Iterable[Entry],
+    speaker: Speaker,
+    meaning: Callable[[Entry], str] = lambda entry: entry.description,
 ) -> str:
-    """One row a key. `remark` is added to the meaning."""
+    """One row a key."""
     return table(
         HEADS,
         (
@@ -22,7 +24,7 @@ def keys_table(
                 code(entry.key),
                 speaker.type(entry.shape),
                 default_words(entry),
-                " ".join(part for part in (entry.description, remark(entry)) if part) or "—",
+                meaning(entry) or "—",
                 "restart" if entry.restart else "live",
             )
             for entry in entries

@@ -102,7 +102,9 @@ class Gateway:
             self._watcher = loop.create_task(Watcher(self.runtime).run(), name="config-watcher")
 
     async def stop(self) -> None:
-        """Stop listening, let running requests finish (at most `server.drain`), close everything."""
+        """Stop listening, let running requests finish (at most `server.drain`), close everything. Twice is once."""
+        if self._stopping:
+            return
         self._stopping = True
         for site in self._sites:
             await site.stop()

@@ -45,6 +45,10 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.signatures import unwrap_signature
 
+decode = msgspec.json.Decoder().decode
+
+Deltas = tuple[Delta, ...]
+
 
 class _Block:
     """A block that is being read. `doc` is kept only of blocks that are handed on whole."""
@@ -84,10 +88,11 @@ class AnthropicReader:
         }
 
     def feed(self, event: Event) -> Iterable[Delta]:
-        if self._over or not event.data.strip() or event.data.strip() == b"[DONE]":
+        data = event.data
+        if self._over or not data or data.isspace() or data == b"[DONE]":
             return ()
         try:
-            doc = msgspec.json.decode(event.data)
+            doc = decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedStream(f"an event of the stream is not JSON: {error}") from error
         if not isinstance(doc, dict):
@@ -96,7 +101,10 @@ class AnthropicReader:
         read = self._events.get(kind)
         if read is None and "error" in doc:
             read = self._error
-        return list(read(doc)) if read is not None else ()
+        if read is None:
+            return ()
+        deltas = read(doc)
+        return deltas if type(deltas) is tuple else list(deltas)
 
     def end(self) -> Iterable[Delta]:
         if self._over:
@@ -146,7 +154,7 @@ class AnthropicReader:
         self._blocks[_key(index)] = block
         return block
 
-    def _block_delta(self, doc: Doc) -> Iterator[Delta]:
+    def _block_delta(self, doc: Doc) -> Deltas:
         delta = doc_of(doc.get("delta"))
         kind = text_of(delta.get("type"))
         block = self._blocks.get(_key(doc.get("index")))
@@ -155,10 +163,9 @@ class AnthropicReader:
             block = self._open(doc.get("index"), _BLOCK_OF_DELTA.get(kind, ""), {})
         if block.kind not in _BLOCKS_IN:
             _grow(block, delta)
-            return
+            return ()
         read = _DELTAS_IN.get(kind)
-        if read is not None:
-            yield from _noting(block, read(block, delta))
+        return _noting(block, read(block, delta)) if read is not None else ()
 
     def _block_stop(self, doc: Doc) -> Iterator[Delta]:
         block = self._blocks.pop(_key(doc.get("index")), None)
@@ -193,72 +200,70 @@ def _key(index: Any) -> Any:
     return index if isinstance(index, int | str | tuple) else 0
 
 
-def _noting(block: _Block, deltas: Iterable[Delta]) -> Iterator[Delta]:
-    for delta in deltas:
+def _noting(block: _Block, deltas: Deltas) -> Deltas:
+    if deltas:
         block.said = True
-        yield delta
+    return deltas
 
 
-def _start_text(block: _Block, doc: Doc) -> Iterator[Delta]:
-    for citation in docs_of(doc.get("citations")):
-        yield CitationDelta(part=block.part, citation=read_citation(citation))
-    yield from _text(block, doc)
+def _start_text(block: _Block, doc: Doc) -> Deltas:
+    cited = (CitationDelta(part=block.part, citation=read_citation(c)) for c in docs_of(doc.get("citations")))
+    return (*cited, *_text(block, doc))
 
 
-def _start_thinking(block: _Block, doc: Doc) -> Iterator[Delta]:
-    yield from _thinking(block, doc)
-    yield from _signature(block, doc)
+def _start_thinking(block: _Block, doc: Doc) -> Deltas:
+    return _thinking(block, doc) + _signature(block, doc)
 
 
-def _start_redacted(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _start_redacted(block: _Block, doc: Doc) -> Deltas:
     data = text_of(doc.get("data"))
-    if data:
-        yield SignatureDelta(part=block.part, signature=unwrap_signature(data, WIRE), redacted=True)
+    if not data:
+        return ()
+    return (SignatureDelta(part=block.part, signature=unwrap_signature(data, WIRE), redacted=True),)
 
 
-def _start_call(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _start_call(block: _Block, doc: Doc) -> Deltas:
     block.whole_input = doc.get("input")
-    yield CallStart(part=block.part, id=text_of(doc.get("id")), name=text_of(doc.get("name")))
+    return (CallStart(part=block.part, id=text_of(doc.get("id")), name=text_of(doc.get("name"))),)
 
 
-def _text(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _text(block: _Block, doc: Doc) -> Deltas:
     text = text_of(doc.get("text"))
-    if text:
-        yield TextDelta(part=block.part, text=text)
+    return (TextDelta(part=block.part, text=text),) if text else ()
 
 
-def _thinking(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _thinking(block: _Block, doc: Doc) -> Deltas:
     text = text_of(doc.get("thinking"))
-    if text:
-        yield ThinkingDelta(part=block.part, text=text)
+    return (ThinkingDelta(part=block.part, text=text),) if text else ()
 
 
-def _signature(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _signature(block: _Block, doc: Doc) -> Deltas:
     value = text_of(doc.get("signature"))
-    if value:
-        yield SignatureDelta(part=block.part, signature=unwrap_signature(value, WIRE))
+    return (SignatureDelta(part=block.part, signature=unwrap_signature(value, WIRE)),) if value else ()
 
 
-def _input(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _input(block: _Block, doc: Doc) -> Deltas:
     fragment = text_of(doc.get("partial_json"))
-    if fragment:
-        block.whole_input = ...
-        yield CallDelta(part=block.part, arguments=fragment)
+    if not fragment:
+        return ()
+    block.whole_input = ...
+    return (CallDelta(part=block.part, arguments=fragment),)
 
 
-def _citation(block: _Block, doc: Doc) -> Iterator[Delta]:
+def _citation(block: _Block, doc: Doc) -> Deltas:
     citation = doc.get("citation")
-    if isinstance(citation, dict):
-        yield CitationDelta(part=block.part, citation=read_citation(citation))
+    if not isinstance(citation, dict):
+        return ()
+    return (CitationDelta(part=block.part, citation=read_citation(citation)),)
 
 
-_BLOCKS_IN: dict[str, Callable[[_Block, Doc], Iterator[Delta]]] = {
+_BLOCKS_IN: dict[str, Callable[[_Block, Doc], Deltas]] = {
     "text": _start_text,
     "thinking": _start_thinking,
     "redacted_thinking": _start_redacted,
     "tool_use": _start_call,
 }
-_DELTAS_IN: dict[str, Callable[[_Block, Doc], Iterator[Delta]]] = {
+_DELTAS_IN: dict[str, Callable[[_Block, Doc], Deltas]] = {
     "text_delta": _text,
     "thinking_delta": _thinking,
     "signature_delta": _signature,

@@ -342,7 +342,7 @@ class RequestWriter:
         if tool.kind == "server":
             if tool.wire == WIRE and tool.native is not None:
                 return [tool.native]
-            self._notes.drop(f"tools.{tool.name}")
+            self._notes.drop(f"tools[].{tool.name}")
             return []
         if tool.kind == "custom":
             return [self._custom_tool(tool)]

@@ -50,6 +50,12 @@ encode = msgspec.json.Encoder().encode
 
 PING = frame(b'{"type":"ping"}', "ping")
 
+_DELTA = (
+    b"event: content_block_delta\n"
+    b'data: {"type":"content_block_delta","index":%d,"delta":{"type":"%s","%s":%s}}\n\n'
+)
+"""By far the most frequent event; filled in, it costs a fifth of what an encoded object would."""
+
 _TEXT: Doc = {"type": "text", "text": ""}
 _THINKING: Doc = {"type": "thinking", "thinking": "", "signature": ""}
 
@@ -136,7 +142,9 @@ class AnthropicWriter:
         if self._over:
             return b""
         write = self._write.get(type(delta))
-        return write(delta) if write is not None else self._begin() + self._route(delta)
+        if write is not None:
+            return write(delta)
+        return self._route(delta) if self._started else self._begin() + self._route(delta)
 
     def close(self, problem: Problem | None = None) -> bytes:
         if self._over:
@@ -251,8 +259,8 @@ class AnthropicWriter:
         self._index += 1
         return out
 
-    def _delta(self, **delta: Any) -> bytes:
-        return event("content_block_delta", index=self._index, delta=delta)
+    def _delta(self, kind: bytes, field: bytes, value: Any) -> bytes:
+        return _DELTA % (self._index, kind, field, encode(value))
 
     def _continue(self, part: int, kind: str, start: Doc) -> bytes:
         """Open a block for a text or for reasoning, unless it is open."""
@@ -263,7 +271,7 @@ class AnthropicWriter:
     # content ────────────────────────────────────────────────────────────────────────────────────
     def _text(self, delta: TextDelta | RefusalDelta) -> bytes:
         out = self._place_signature(delta.part) + self._continue(delta.part, "text", _TEXT)
-        return out + self._delta(type="text_delta", text=delta.text)
+        return out + self._delta(b"text_delta", b"text", delta.text)
 
     def _refusal(self, delta: RefusalDelta) -> bytes:
         self._refused = True
@@ -271,7 +279,7 @@ class AnthropicWriter:
 
     def _citation(self, delta: CitationDelta) -> bytes:
         out = self._continue(delta.part, "text", _TEXT)
-        return out + self._delta(type="citations_delta", citation=write_citation(delta.citation))
+        return out + self._delta(b"citations_delta", b"citation", write_citation(delta.citation))
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         out = self._continue(delta.part, "thinking", _THINKING)
@@ -279,7 +287,7 @@ class AnthropicWriter:
         if self._open is not None and delta.block != self._open.paragraph:
             self._open.paragraph = delta.block
             text = "\n\n" + text
-        return out + self._delta(type="thinking_delta", thinking=text)
+        return out + self._delta(b"thinking_delta", b"thinking", text)
 
     def _signature(self, delta: SignatureDelta) -> bytes:
         foreign = delta.signature.wire != WIRE
@@ -298,7 +306,7 @@ class AnthropicWriter:
         return b"" if self._open is not None else self._place_carried()
 
     def _sign(self, signature: Signature) -> bytes:
-        return self._delta(type="signature_delta", signature=wrap_signature(signature, WIRE))
+        return self._delta(b"signature_delta", b"signature", wrap_signature(signature, WIRE))
 
     def _place_carried(self) -> bytes:
         carried, self._carried = self._carried, []
@@ -334,7 +342,7 @@ class AnthropicWriter:
         return self._fragment(delta.arguments)
 
     def _fragment(self, partial: str) -> bytes:
-        return self._delta(type="input_json_delta", partial_json=partial)
+        return self._delta(b"input_json_delta", b"partial_json", partial)
 
     def _whole(self, delta: WholePart) -> bytes:
         self._called = self._called or isinstance(delta.content, ToolCall)
@@ -353,7 +361,7 @@ class AnthropicWriter:
         if fill == "input":
             out += self._fragment(encode(value).decode())
         else:
-            out += self._delta(type=f"{fill}_delta", **{fill: value})
+            out += self._delta(f"{fill}_delta".encode(), fill.encode(), value)
         return out + self._close_block()
 
     def _part_end(self, delta: PartEnd) -> bytes:

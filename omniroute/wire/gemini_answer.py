@@ -235,7 +235,6 @@ def _candidate(value: Any) -> Doc:
 # ── answer in ────────────────────────────────────────────────────────────────────────────────────────
 
 _CANDIDATE_KEYS = ("content", "finishReason", "finishMessage", "index", "logprobsResult")
-_USAGE_KEYS = (*_COUNTS, "serviceTier")
 _ANSWER_KEYS = ("candidates", "usageMetadata", "modelVersion", "responseId", "createTime", "promptFeedback")
 
 
@@ -264,7 +263,7 @@ def _answer_extras(doc: Doc, candidates: list[Doc]) -> Doc:
     rests = [{k: v for k, v in candidate.items() if k not in _CANDIDATE_KEYS} for candidate in candidates]
     if any(rests):
         extras["candidates"] = rests
-    uncounted = {k: v for k, v in as_doc(doc.get("usageMetadata")).items() if k not in _USAGE_KEYS}
+    uncounted = {k: v for k, v in as_doc(doc.get("usageMetadata")).items() if k not in _COUNTS}
     return extras | {
         key: rest
         for key, rest in (("promptFeedback", doc.get("promptFeedback")), ("usageMetadata", uncounted))
@@ -335,10 +334,12 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
             for index, (choice, rest) in enumerate(zip(answer.choices, rests, strict=True))
         ]
     doc |= {key: value for key, value in extras.items() if key != "candidates"}
-    tier = write_tier(answer.service_tier)
-    if answer.usage is not None or tier:
-        usage = write_usage(answer.usage) if answer.usage is not None else {}
-        doc["usageMetadata"] = usage | as_doc(extras.get("usageMetadata")) | given(serviceTier=tier)
+    # The usual tier goes without saying.
+    tier = write_tier(answer.service_tier) if answer.service_tier != "default" else None
+    usage = (write_usage(answer.usage) if answer.usage is not None else {}) | given(serviceTier=tier)
+    usage |= as_doc(extras.get("usageMetadata"))
+    if usage:
+        doc["usageMetadata"] = usage
     doc["modelVersion"] = reference.model
     doc["responseId"] = answer.id or reference.new_id("")
     return doc

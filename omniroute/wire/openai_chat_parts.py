@@ -123,15 +123,20 @@ def _read_file(doc: Doc, path: str) -> Part:
     if text_of(file.get("file_id")):
         return File(source=Source(file_id=file["file_id"]), name=name, cache=read_cache(doc))
     data = string_at(file, "file_data", f"{path}.file")
-    if data.startswith(("data:", "http:", "https:")):
-        return File(source=source_of_url(data), name=name, cache=read_cache(doc))
-    return File(source=Source(data=data, media_type="application/pdf"), name=name, cache=read_cache(doc))
+    return File(source=_document(data), name=name, cache=read_cache(doc))
+
+
+def _document(given: str) -> Source:
+    """A URL of any kind, or bare base64, which is taken for a PDF as these servers do."""
+    if given.startswith(("data:", "http:", "https:")):
+        return source_of_url(given)
+    return Source(data=given, media_type="application/pdf")
 
 
 def _read_linked_file(key: str) -> Callable[[Doc, str], Part]:
     def read(doc: Doc, path: str) -> Part:
         name = text_of(doc.get("document_name") or doc.get("filename")) or None
-        return File(source=source_of_url(_url_at(doc, key, path)), name=name)
+        return File(source=_document(_url_at(doc, key, path)), name=name)
 
     return read
 

@@ -84,6 +84,11 @@ _object = _of(dict, what="an object")
 _list = _of(list, what="a list")
 
 
+def _list_at(doc: Doc, key: str) -> list[Any]:
+    """A list that may be missing."""
+    return [] if doc.get(key) is None else list(_list(doc[key], key))
+
+
 def _integer(value: Any, path: str) -> int:
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -168,9 +173,9 @@ def read_request(doc: Doc) -> Conversation:
 def _read_tools(doc: Doc) -> list[Tool]:
     tools = [
         _read_tool(_object(tool, f"tools[{index}]"), f"tools[{index}]")
-        for index, tool in enumerate(_list(doc.get("tools") or [], "tools"))
+        for index, tool in enumerate(_list_at(doc, "tools"))
     ]
-    for index, function in enumerate(_list(doc.get("functions") or [], "functions")):
+    for index, function in enumerate(_list_at(doc, "functions")):
         path = f"functions[{index}]"
         tools.append(_read_function(_object(function, path), path))
     return tools
@@ -575,12 +580,22 @@ def _write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes:
     for quirk, write in _REASONING_OUT.items():
         if quirk in dialect.quirks:
             write(doc, asked, dialect)
+            if asked.effort not in (None, "none") and _has_no_effort(doc):
+                notes.emulate("reasoning_effort")
             return
     effort = _effort(asked, dialect)
+    if effort is None and asked.enabled is False and dialect.capabilities is not None:
+        # The model thinks, and there is no word that stops it.
+        notes.drop("reasoning")
     if effort is not None:
         doc["reasoning_effort"] = effort
         if asked.effort is not None and effort != asked.effort:
             notes.emulate("reasoning_effort")
+
+
+def _has_no_effort(doc: Doc) -> bool:
+    """Thinking was only switched on."""
+    return "reasoning_effort" not in doc and "effort" not in doc_of(doc.get("reasoning"))
 
 
 def _effort(asked: Reasoning, dialect: Dialect) -> Effort | None:

@@ -19,6 +19,7 @@ from omniroute.wire.conversation import (
     File,
     Image,
     Notes,
+    Opaque,
     Part,
     Refusal,
     Source,
@@ -131,7 +132,7 @@ def write_input_part(part: Part, notes: Notes, *, cache: bool) -> Doc | None:
     write = _WRITERS.get(type(part))
     doc = write(part) if write is not None else None
     if doc is None:
-        notes.drop(_LABELS.get(type(part).__name__, type(part).__name__.lower()))
+        notes.drop(label_of(part))
         return None
     mark = getattr(part, "cache", None)
     if mark is not None and cache:
@@ -141,7 +142,9 @@ def write_input_part(part: Part, notes: Notes, *, cache: bool) -> Doc | None:
     return doc
 
 
-_LABELS = {"ToolResult": "tool_result", "ToolCall": "tool_call"}
+def label_of(part: Part) -> str:
+    """What to call a part that has no place: its own wire's word for it, or ours."""
+    return part.label or "content" if isinstance(part, Opaque) else type(part).__name__.lower()
 
 
 def _write_text(part: Any) -> Doc | None:
@@ -242,6 +245,10 @@ def _offset(doc: Doc, key: str) -> int | None:
     return value if value >= 0 else None
 
 
+_UNNAMED = {"file": "file", "document": "document"}
+"""What to call a source that has no name: where it was cited is worth knowing all the same."""
+
+
 def write_annotation(citation: Citation, length: int) -> Doc | None:
     """The annotation for a citation in a text of `length` characters; None when it points at nothing that
     the format can name."""
@@ -258,7 +265,7 @@ def write_annotation(citation: Citation, length: int) -> Doc | None:
             "start_index": start,
             "end_index": end,
         }
-    name = citation.title or citation.file_id
+    name = citation.title or citation.file_id or _UNNAMED.get(citation.kind)
     if name is None:
         return None
     place = citation.end if citation.end is not None else length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -59,9 +60,7 @@ def _content(item: Doc) -> bool:
     )
 
 
-_TERMINAL = (b'"response.completed"', b'"response.incomplete"', b'"response.failed"', b'"response.done"')
-_ERRORS = (b'"type":"error"', b'"type": "error"')
-_MARKS = _TERMINAL + _ERRORS
+_MARK = re.compile(rb'"response\.(?:completed|incomplete|failed|done)"|"type":\s*"error"')
 
 
 class ResponsesTap:
@@ -91,10 +90,10 @@ class ResponsesTap:
             self._look(b"".join(self._line))
 
     def _look(self, text: bytes) -> None:
-        if not any(mark in text for mark in _MARKS):
+        if _MARK.search(text) is None:
             return
         for line in text.split(b"\n"):
-            if line.startswith(b"data:") and any(mark in line for mark in _MARKS):
+            if line.startswith(b"data:") and _MARK.search(line) is not None:
                 self._read(line[5:])
                 if self.finished:
                     return

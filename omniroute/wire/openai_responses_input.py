@@ -22,7 +22,7 @@ from omniroute.wire.conversation import (
     ToolResult,
     Turn,
 )
-from omniroute.wire.openai_responses_content import write_input_part
+from omniroute.wire.openai_responses_content import label_of, write_input_part
 from omniroute.wire.openai_responses_items import call_item, reasoning_texts, summary_texts
 from omniroute.wire.openai_responses_shapes import WIRE
 
@@ -36,14 +36,21 @@ NO_DEVELOPER = "no_developer_role"
 """Quirk of a target that knows `system` only."""
 
 
-def split_instructions(turns: list[Turn]) -> tuple[str | None, list[Turn]]:
-    """The leading system turn as `instructions`, if it is nothing but text, and the turns that remain."""
+def split_instructions(turns: list[Turn], notes: Notes, *, marks: bool) -> tuple[str | None, list[Turn]]:
+    """The leading system turn as `instructions`, if it is nothing but text, and the turns that remain.
+
+    `marks`: the target takes cache marks, for which `instructions` have no place.
+    """
     if not turns or turns[0].role != "system":
         return None, turns
-    texts = [part.text for part in turns[0].parts if isinstance(part, Text)]
+    texts = [part for part in turns[0].parts if isinstance(part, Text)]
     if not texts or len(texts) != len(turns[0].parts):
         return None, turns
-    return "\n\n".join(texts), turns[1:]
+    if any(part.cache is not None for part in texts):
+        if marks:
+            return None, turns
+        notes.emulate("cache_control")
+    return "\n\n".join(part.text for part in texts), turns[1:]
 
 
 def write_input(turns: list[Turn], notes: Notes, quirks: frozenset[str], *, own: bool) -> list[Doc]:
@@ -73,6 +80,8 @@ class _InputWriter:
     def add(self, turn: Turn) -> None:
         self._turn = turn
         self._message = None
+        if turn.name is not None:
+            self._notes.drop("name")
         for part in turn.parts:
             if not isinstance(part, Thinking):
                 self._summary = ""
@@ -103,7 +112,7 @@ class _InputWriter:
             return write_input_part(part, self._notes, cache=self._cache)
         write = _ASSISTANT_WRITERS.get(type(part))
         if write is None:
-            self._notes.drop(type(part).__name__.lower())
+            self._notes.drop(label_of(part))
             return None
         return write(part)
 
@@ -189,7 +198,7 @@ class _InputWriter:
         if part.wire == WIRE:
             self._item(part.doc)
         else:
-            self._notes.drop(part.label or "content")
+            self._notes.drop(label_of(part))
 
     def _item(self, item: Doc) -> None:
         self._message = None

@@ -1,6 +1,14 @@
 """A Responses request: its settings, in both directions. Turns, tools and content have files of their own.
 
 https://platform.openai.com/docs/api-reference/responses/create
+
+The default is what OpenAI takes; what other servers need is a quirk of the `Dialect`:
+
+    reasoning_text           reads raw reasoning back (`content[].reasoning_text`), which OpenAI refuses
+    no_reasoning_summary     refuses `reasoning.summary`
+    no_developer_role        knows `system` only
+    prompt_cache_breakpoint  takes marks where its prompt cache should end
+    no_<setting>             refuses any other top-level setting, such as `no_store` or `no_include`
 """
 
 from __future__ import annotations
@@ -20,7 +28,7 @@ from omniroute.wire.conversation import (
     Text,
     Turn,
 )
-from omniroute.wire.openai_responses_input import split_instructions, write_input
+from omniroute.wire.openai_responses_input import CACHE_MARKS, split_instructions, write_input
 from omniroute.wire.openai_responses_items import read_input
 from omniroute.wire.openai_responses_object import TIERS
 from omniroute.wire.openai_responses_shapes import WIRE, object_at, said, wrong
@@ -71,7 +79,7 @@ _USUAL: dict[str, Any] = {"background": False, "truncation": "disabled"}
 _LEAST_OUTPUT = 16
 """The smallest `max_output_tokens` that the API takes; clients of other wires ask for 1 to test a key."""
 
-_SILENT = frozenset({"stream_options", "client_metadata", "extra_headers"})
+_SILENT = frozenset({"client_metadata", "stream_options", "usage"})
 """Settings of other wires that mean nothing to a model."""
 
 # ── request in ───────────────────────────────────────────────────────────────────────────────────
@@ -206,10 +214,10 @@ def _read_user(talk: Conversation, doc: Doc, extras: Doc) -> None:
 
 
 def _keep(extras: Doc, key: str, rest: Doc) -> None:
-    """Settings inside a known object that only this wire has (`reasoning.context`)."""
-    rest = {name: value for name, value in rest.items() if value is not None}
-    if rest:
-        extras[key] = rest
+    """Settings inside a known object that only this wire has, by their path (`reasoning.context`)."""
+    for name, value in rest.items():
+        if value is not None:
+            extras[f"{key}.{name}"] = value
 
 
 # ── request out ──────────────────────────────────────────────────────────────────────────────────
@@ -221,7 +229,8 @@ def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
     doc: Doc = {"model": talk.model}
     if talk.stream:
         doc["stream"] = True
-    instructions, turns = split_instructions(talk.turns)
+    marks = own or CACHE_MARKS in dialect.quirks
+    instructions, turns = split_instructions(talk.turns, notes, marks=marks)
     if instructions is not None:
         doc["instructions"] = instructions
     doc["input"] = write_input(turns, notes, dialect.quirks, own=own)
@@ -383,15 +392,13 @@ def _write_extras(doc: Doc, talk: Conversation, notes: Notes) -> None:
                     notes.drop(key)
             continue
         for key, value in extras.items():
-            doc[key] = _merged(doc.get(key), value)
-
-
-def _merged(written: Any, kept: Any) -> Any:
-    if isinstance(written, dict) and isinstance(kept, dict):
-        return {**written, **kept}
-    if isinstance(written, list) and isinstance(kept, list):
-        return written + [entry for entry in kept if entry not in written]
-    return kept
+            outer, _, inner = key.partition(".")
+            if inner and outer in ("reasoning", "text"):
+                doc.setdefault(outer, {})[inner] = value
+            elif key == "include":
+                doc[key] = doc.get(key, []) + value
+            else:
+                doc[key] = value
 
 
 # ── system texts ─────────────────────────────────────────────────────────────────────────────────

@@ -128,6 +128,8 @@ def _write_tool(tool: Tool, notes: Notes, *, own: bool) -> Doc | None:
     doc = _write_custom(tool) if tool.kind == "custom" else _write_function(tool, own=own)
     if tool.wire == WIRE and tool.native is not None:
         doc |= tool.native
+    if tool.cache is not None:
+        notes.emulate("cache_control")
     return doc
 
 

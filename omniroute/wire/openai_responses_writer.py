@@ -48,6 +48,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.openai_responses_content import label_of
 from omniroute.wire.openai_responses_errors import error_fields
 from omniroute.wire.openai_responses_items import write_link
 from omniroute.wire.openai_responses_object import fail_frame, finish_frame, response_frame, tier_word
@@ -285,7 +286,7 @@ class ResponsesWriter:
     def _whole(self, delta: WholePart) -> None:
         write = _WHOLES.get(type(delta.content))
         if write is None:
-            self._notes.drop(type(delta.content).__name__.lower())
+            self._notes.drop(label_of(delta.content))
         else:
             write(self, delta.part, delta.content)
 
@@ -342,7 +343,7 @@ class ResponsesWriter:
 
     def _whole_opaque(self, part: int, content: Opaque) -> None:
         if content.wire != WIRE:
-            self._notes.drop(content.label or "content")
+            self._notes.drop(label_of(content))
             return
         self._begin()
         self._close_linear()

@@ -156,7 +156,9 @@ def configure(text: str, *, env: Mapping[str, str] | None = None, **more: Any) -
     return load_text(text, env=env or {}, registry=registry(), **more)
 
 
-def findings(text: str, *, env: Mapping[str, str] | None = None, folder: Path | None = None, **more: Any) -> list[str]:
+def findings(
+    text: str, *, env: Mapping[str, str] | None = None, folder: Path | None = None, **more: Any
+) -> list[str]:
     """What a load of a text tells, errors and warnings alike, one line each."""
     try:
         told = list(configure(text, env=env, folder=folder, **more).findings)

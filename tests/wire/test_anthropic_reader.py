@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream
@@ -50,6 +50,9 @@ from tests.support.anthropic_messages import (
 # ── streams in ─────────────────────────────────────────────────────────────────────────────────────
 
 STREAMS = [n for f in FORMATS for n in recordings.ids(f, streaming=True)]
+
+# A busy machine is slow; that is no finding.
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def meaning(deltas: list[Delta]) -> list[Delta]:
@@ -356,6 +359,7 @@ STRANGE = st.fixed_dictionaries(
 )
 
 
+@PROPERTY
 @given(st.lists(STRANGE, max_size=8))
 def test_strange_but_legal_json_never_raises(docs: list[Doc]) -> None:
     deltas = deltas_of(b"".join(b"data: %s\n\n" % json.dumps(doc).encode() for doc in docs))
@@ -364,6 +368,7 @@ def test_strange_but_legal_json_never_raises(docs: list[Doc]) -> None:
     assert names[-1] in ("message_stop", "error")
 
 
+@PROPERTY
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_stream_are_malformed_or_cut(raw: bytes) -> None:
     tap = WIRE.tap()

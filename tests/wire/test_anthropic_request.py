@@ -721,7 +721,7 @@ def test_no_tools_no_tool_choice() -> None:
         (
             Tool(name="web_search", kind="server", wire="openai-responses", native={}),
             None,
-            ["tools.web_search"],
+            ["tools[].web_search"],
             [],
         ),
         (

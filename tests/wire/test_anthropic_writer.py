@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import anthropic
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.errors import Problem
@@ -51,6 +51,9 @@ from tests.support.anthropic_messages import (
 )
 
 A, B = CallStart(part=1, id="a", name="f"), CallStart(part=2, id="b", name="g")
+
+# A busy machine is slow; that is no finding.
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -258,6 +261,7 @@ def test_signs_of_life() -> None:
 PIECES = st.lists(st.sampled_from(["text", "thinking", "call"]), min_size=1, max_size=5)
 
 
+@PROPERTY
 @given(PIECES, st.data())
 def test_no_piece_of_a_mixed_stream_is_lost(kinds: list[str], data: st.DataObject) -> None:
     queues: list[list[Delta]] = []

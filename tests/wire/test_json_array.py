@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_elements(raw: bytes, elements: list[Any]) -> None:
 def test_cut_anywhere(elements: list[Any], cuts: list[int], indent: int | None) -> None:
     raw = json.dumps(elements, indent=indent, ensure_ascii=False).encode()
     places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
-    assert split(*[raw[a:b] for a, b in zip(places, places[1:], strict=False)]) == elements
+    assert split(*[raw[a:b] for a, b in itertools.pairwise(places)]) == elements
 
 
 @pytest.mark.parametrize("raw", [b"<html>", b'[{"a":1}, 2]', b'["a"]', b"data: {}\n\n"])

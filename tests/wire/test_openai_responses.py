@@ -583,6 +583,22 @@ def test_cache_marks_go_where_they_are_known() -> None:
     assert not notes.emulated
 
 
+def test_a_cached_system_text_keeps_its_mark_where_marks_are_known() -> None:
+    talk = asked(Turn(role="system", parts=[Text(text="long", cache="5m")]), user("hi"))
+    doc, notes = written(talk)
+    assert doc["instructions"] == "long"
+    assert notes.emulated == ["cache_control"]
+    doc, notes = written(talk, Dialect(quirks=frozenset({"prompt_cache_breakpoint"})))
+    assert "instructions" not in doc
+    assert doc["input"][0]["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"}
+    assert not notes.emulated
+
+
+def test_names_of_speakers_have_no_place() -> None:
+    _, notes = written(asked(Turn(role="user", parts=[Text(text="hi")], name="Ann")))
+    assert notes.dropped == ["name"]
+
+
 def test_images_of_the_assistant_are_shown_to_the_model() -> None:
     image = Image(source=Source(data="iVBORw0K", media_type="image/png"))
     doc, notes = written(asked(user("draw"), assistant("here:", image), user("again")))
@@ -855,6 +871,36 @@ def test_what_has_no_place_in_an_answer_is_noted() -> None:
     assert notes.dropped == ["n", "audio", "server_tool_use", "citations"]
 
 
+@pytest.mark.parametrize(
+    ("citation", "annotation"),
+    [
+        (
+            Citation(url="https://e.com"),
+            {
+                "type": "url_citation",
+                "url": "https://e.com",
+                "title": "https://e.com",
+                "start_index": 0,
+                "end_index": 5,
+            },
+        ),
+        (
+            Citation(kind="document", title="Book", end=2, quote="q"),
+            {"type": "file_citation", "file_id": "Book", "filename": "Book", "index": 2},
+        ),
+        (
+            Citation(kind="document"),
+            {"type": "file_citation", "file_id": "document", "filename": "document", "index": 5},
+        ),
+        (Citation(kind="other", wire=WIRE.name, native={"type": "new"}), {"type": "new"}),
+    ],
+)
+def test_citations_as_annotations(citation: Citation, annotation: Doc) -> None:
+    answer = Answer(choices=[Choice(parts=[Text(text="abcde", citations=[citation])])])
+    doc = WIRE.write_answer(answer, reference(), Notes())
+    assert doc["output"][0]["content"][0]["annotations"] == [annotation]
+
+
 def test_no_answer_at_all_is_legal() -> None:
     assert_typed_response(WIRE.write_answer(Answer(), reference(), Notes()))
 
@@ -943,18 +989,18 @@ def test_only_the_rest_of_a_text_comes_with_its_done() -> None:
     deltas = read_stream(
         sse(
             added(0, type="message", id="m", content=[]),
-            {"type": "response.output_text.delta", **place, "delta": "Hel"},
-            {"type": "response.output_text.done", **place, "text": "Hello"},
+            {"type": "response.output_text.delta", **place, "delta": "Good "},
+            {"type": "response.output_text.done", **place, "text": "Good day"},
             {
                 "type": "response.content_part.done",
                 **place,
-                "part": {"type": "output_text", "text": "Hello"},
+                "part": {"type": "output_text", "text": "Good day"},
             },
-            done(0, **message("Hello")),
+            done(0, **message("Good day")),
             COMPLETED,
         )
     )
-    assert [d.text for d in deltas if isinstance(d, TextDelta)] == ["Hel", "lo"]
+    assert [d.text for d in deltas if isinstance(d, TextDelta)] == ["Good ", "day"]
 
 
 @pytest.mark.parametrize(
@@ -1098,10 +1144,9 @@ def test_legal_but_odd_json_never_breaks_reader_or_writer(events: list[Any]) -> 
 
 REQUESTS = st.fixed_dictionaries(
     {"model": st.just("m")},
-    optional={
-        key: JSON
-        for key in ("instructions", "reasoning", "text", "include", "tool_choice", "temperature", "user")
-    }
+    optional=dict.fromkeys(
+        ("instructions", "reasoning", "text", "include", "tool_choice", "temperature", "user"), JSON
+    )
     | {
         "input": st.lists(ITEMS | st.fixed_dictionaries({"role": st.just("user"), "content": JSON}) | JSON)
         | JSON,

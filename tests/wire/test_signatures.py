@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.wire.conversation import Signature
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
+
+# A busy machine is slow; that is no finding.
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_its_own_signature_stays_as_it_is() -> None:
@@ -18,6 +21,7 @@ def test_its_own_signature_stays_as_it_is() -> None:
     assert unwrap_signature("EqQBCkgI", "anthropic-messages") == signature
 
 
+@PROPERTY
 @given(value=st.text(), id=st.none() | st.text())
 def test_a_foreign_signature_comes_back(value: str, id: str | None) -> None:
     signature = Signature(value=value, wire="openai-responses", id=id)
@@ -45,6 +49,7 @@ def test_what_was_not_wrapped_whole_is_a_value_of_the_wire_itself(value: str) ->
     assert unwrap_signature(value, "gemini") == Signature(value=value, wire="gemini")
 
 
+@PROPERTY
 @given(st.text())
 def test_no_text_makes_it_raise(value: str) -> None:
     unwrap_signature(value, "gemini")

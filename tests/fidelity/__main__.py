@@ -1,0 +1,86 @@
+"""`python -m tests.fidelity`: every recording through the gateway to every official SDK, meaning compared."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.fidelity.replay import PROVIDER_OF, names
+from tests.fidelity.run import Outcome, run
+from tests.support import recordings
+
+
+def main() -> int:
+    """0 when every pair passes or is lossy by law, 1 when one fails, 2 when there is nothing to run on."""
+    options = _options()
+    logging.disable(logging.CRITICAL)
+    if not recordings.index():
+        print("../shared/recordings is not here: nothing to prove with", file=sys.stderr)
+        return 2
+    found = [n for n in names(options.wire) if not options.id or any(i in n for i in options.id)]
+    outcomes = asyncio.run(run(found[: options.limit], options.client, jobs=options.jobs))
+    print(table(outcomes))
+    for line in failures(outcomes):
+        print(line)
+    if options.lossy:
+        for line in losses(outcomes):
+            print(line)
+    if options.json:
+        document = [{**asdict(o), "verdict": o.verdict} for o in outcomes]
+        options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 1 if any(o.verdict == "fail" for o in outcomes) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.fidelity", description=__doc__)
+    wires = tuple(PROVIDER_OF)
+    parser.add_argument("--wire", action="append", default=[], choices=wires, help="upstream format")
+    parser.add_argument("--client", action="append", default=[], choices=wires, help="client format")
+    parser.add_argument("--id", action="append", default=[], help="part of a recording's name")
+    parser.add_argument("--limit", type=int, help="no more recordings than this")
+    parser.add_argument("--jobs", type=int, default=8, help="calls under way at once")
+    parser.add_argument("--lossy", action="store_true", help="list what is lost by law, too")
+    parser.add_argument("--json", type=Path, help="write all outcomes to this file")
+    return parser.parse_args()
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """A line a pair: how many pass, are lossy by law, fail."""
+    counts: Counter[tuple[str, str, str]] = Counter((o.upstream, o.client, o.verdict) for o in outcomes)
+    pairs = sorted({(o.upstream, o.client) for o in outcomes})
+    lines = [f"{'upstream':<20}{'client':<20}{'pass':>6}{'lossy':>7}{'fail':>6}"]
+    lines += [
+        f"{up:<20}{client:<20}" + "".join(
+            f"{counts[up, client, v]:>{w}}" for v, w in (("pass", 6), ("lossy", 7), ("fail", 6))
+        )
+        for up, client in pairs
+    ]
+    total = Counter(o.verdict for o in outcomes)
+    lines.append(f"{'all':<40}{total['pass']:>6}{total['lossy']:>7}{total['fail']:>6}")
+    return "\n".join(lines)
+
+
+def failures(outcomes: list[Outcome]) -> list[str]:
+    return [
+        f"FAIL {o.id} → {o.client}: " + "; ".join(str(d) for d in o.differences if d.lawful is None)
+        for o in outcomes
+        if o.verdict == "fail"
+    ]
+
+
+def losses(outcomes: list[Outcome]) -> list[str]:
+    return [
+        f"LOSSY {o.id} → {o.client}: " + "; ".join(str(d) for d in o.differences)
+        for o in outcomes
+        if o.verdict == "lossy"
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

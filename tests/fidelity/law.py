@@ -1,0 +1,78 @@
+"""What a translation may lose, because the client's format has no place for it: one row and one reason each.
+
+A difference that no row allows is a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.fidelity.meaning import Choice, Meaning
+
+CHAT, RESPONSES, ANTHROPIC, GEMINI = "openai-chat", "openai-responses", "anthropic-messages", "gemini"
+ALL = (CHAT, RESPONSES, ANTHROPIC, GEMINI)
+
+
+def always(expected: Choice, got: Choice) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Law:
+    """A client of one of `clients` may differ in `field` for `reason`, when `when` holds of the two choices."""
+
+    field: str
+    clients: tuple[str, ...]
+    reason: str
+    when: Callable[[Choice, Choice], bool] = always
+
+
+def _fewer(expected: Choice, got: Choice) -> bool:
+    return not got.server
+
+
+def _only_named_sources(expected: Choice, got: Choice) -> bool:
+    """All sources with a URL came."""
+    missing = expected.citations - got.citations
+    return not any(name.startswith(("http://", "https://")) for name in missing)
+
+
+def _mine_only_finish(*allowed: str) -> Callable[[Choice, Choice], bool]:
+    return lambda expected, got: got.finish in allowed
+
+
+def _broken(expected: Choice, got: Choice) -> bool:
+    return any(c.broken for c in expected.calls) and [c.name for c in expected.calls] == [
+        c.name for c in got.calls
+    ]
+
+
+def _paused(expected: Choice, got: Choice) -> bool:
+    return expected.finish == "pause"
+
+
+LAWS = (
+    Law("choices", (RESPONSES, ANTHROPIC), "an answer of this format is one choice; the first one is kept"),
+    Law("server", ALL, "a server tool's block can be read in its own format only", _fewer),
+    Law("citations", ALL, "this format cites web pages, not places in documents", _only_named_sources),
+    Law("images", (ANTHROPIC,), "an answer of this format has no images"),
+    Law("audio", (ANTHROPIC, RESPONSES), "an answer of this format has no audio"),
+    Law("logprobs", (ANTHROPIC,), "this format has no log probabilities"),
+    Law("calls", (ANTHROPIC, GEMINI), "arguments are an object here; broken JSON cannot be one", _broken),
+    Law("finish", (CHAT, RESPONSES, GEMINI), "this format cannot say that a turn is paused", _paused),
+    Law(
+        "finish",
+        (CHAT, RESPONSES, ANTHROPIC),
+        "this format has no word for a malformed call or for 'other reasons'",
+        lambda expected, got: expected.finish in ("malformed", "other") and got.finish in ("stop", "filter"),
+    ),
+)
+
+
+def allowed(field: str, client: str, expected: Meaning, got: Meaning) -> str | None:
+    """The reason why a difference in this field is no failure, or None."""
+    for law in LAWS:
+        if law.field == field and client in law.clients and law.when(expected.first, got.first):
+            return law.reason
+    return None

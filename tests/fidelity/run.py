@@ -1,0 +1,75 @@
+"""The whole run: each recording, each client, one verdict a pair."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from tests.fidelity.clients import CLIENTS, Client, Heard
+from tests.fidelity.compare import Difference, Verdict, compare, verdict
+from tests.fidelity.meaning import settle
+from tests.fidelity.replay import Tape, replaying, tape
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One recording, heard by one client."""
+
+    id: str
+    upstream: str
+    client: str
+    streaming: bool
+    differences: tuple[Difference, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(list(self.differences))
+
+
+def judge(recorded: Tape, client: str, heard: Heard) -> Outcome:
+    if heard.crash:
+        differences = [Difference("crash", f"the SDK raised {heard.crash:.200}")]
+    else:
+        differences = compare(recorded.meaning, settle(heard.meaning), client)
+        differences += [Difference("shape", words[:200]) for words in heard.shape]
+    return Outcome(
+        recorded.recording.id, recorded.wire, client, recorded.recording.streaming, tuple(differences)
+    )
+
+
+async def hear(client: Client, recorded: Tape) -> Outcome:
+    own = client.wire == recorded.wire
+    heard = await client.hear(
+        recorded.model, stream=recorded.recording.streaming, own=own, offers=recorded.offers
+    )
+    return judge(recorded, client.wire, heard)
+
+
+async def run(
+    names: Iterable[str],
+    clients: Sequence[str] = (),
+    *,
+    jobs: int = 8,
+    told: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Every one of these recordings (`folder/id`) × clients (wire names; none: all four)."""
+    tapes = [tape(name) for name in names]
+    gate = asyncio.Semaphore(jobs)
+    outcomes: list[Outcome] = []
+
+    async def one(client: Client, recorded: Tape) -> None:
+        async with gate:
+            outcome = await hear(client, recorded)
+        outcomes.append(outcome)
+        told(outcome)
+
+    async with replaying({t.recording.id: t for t in tapes}) as gateway:
+        sdks = [kind(gateway.url) for kind in CLIENTS if not clients or kind.wire in clients]
+        async with asyncio.TaskGroup() as tasks:
+            for recorded in tapes:
+                for client in sdks:
+                    tasks.create_task(one(client, recorded))
+        for client in sdks:
+            await client.close()
+    return sorted(outcomes, key=lambda o: (o.upstream, o.id, o.client))
