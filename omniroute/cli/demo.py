@@ -33,6 +33,8 @@ from omniroute.wire.conversation import (
 
 CONFIG = "version: 1\nproviders: {demo: {}}\n"
 LISTEN = "127.0.0.1:0"
+MODEL = "demo"
+"""The model, and the provider's name before the others that it has."""
 PROMPT = "Hello! Which format did I use?"
 
 
@@ -113,7 +115,9 @@ def register(subparsers: Any) -> None:
         epilog='example: omniroute demo "Which formats do you speak?"',
     )
     parser.add_argument("prompt", nargs="?", default=PROMPT, help="what to say to the model")
-    parser.add_argument("--model", default="demo", help="demo, demo-fast, demo-slow or one that fails (demo)")
+    parser.add_argument(
+        "--model", default=MODEL, help="demo, demo-fast, demo-slow, demo-cut or demo-error-429 (demo)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON when all have answered")
     parser.set_defaults(run=run)
 
@@ -143,11 +147,12 @@ async def _demo(args: argparse.Namespace) -> int:
 async def _show(
     session: aiohttp.ClientSession, url: str, shown: Shown, wire: Wire, args: argparse.Namespace
 ) -> Heard:
-    path = shown.path.format(model=args.model)
+    model = args.model if args.model == MODEL else f"{MODEL}/{args.model}"
+    path = shown.path.format(model=model)
     say = _silent if args.json else _say
     say(f"\n── {wire.name}: POST {path}\n")
     heard = Heard()
-    async with session.post(url + path, json=shown.body(args.model, args.prompt)) as answer:
+    async with session.post(url + path, json=shown.body(model, args.prompt)) as answer:
         if answer.status != 200:
             problem = wire.read_error(answer.status, {}, await answer.read())
             heard.error = f"{answer.status}: {problem.message}"

@@ -13,7 +13,7 @@ from omniroute.catalog.read import read_catalogue
 from omniroute.config.check import Check, Condition, check, jmespath_syntax
 from omniroute.config.convert import to_settings
 from omniroute.config.includes import Files, Source
-from omniroute.config.layout import find_config
+from omniroute.config.layout import find_config, shipped
 from omniroute.config.marks import Map, Mark, find, lookup
 from omniroute.config.meaning import check_meaning
 from omniroute.config.merge import merge, with_catalogue
@@ -213,9 +213,15 @@ def _digest(folder: Path, files: Files) -> str:
     """The same content gives the same digest on every machine; secrets count by their fingerprints."""
     whole = hashlib.sha256()
     base = folder.absolute()
-    for path, text in sorted((os.path.relpath(p, base), t) for p, t in files.texts.items()):
-        whole.update(f"{path}\0{text}\0".encode())
-    used = {**files.values.used, **{str(p): t for p, t in files.values.files.items()}}
+    for path, text in sorted((_named(p, base), t) for p, t in files.texts.items()):
+        whole.update(f"{path}\0{text}\0".encode("utf-8", "surrogatepass"))
+    used = {**files.values.used, **{_named(p, base): t for p, t in files.values.files.items()}}
     for name, value in sorted(used.items()):
-        whole.update(f"{name}\0{Secret(value).fingerprint()}\0".encode())
+        whole.update(f"{name}\0{Secret(value).fingerprint()}\0".encode("utf-8", "surrogatepass"))
     return whole.hexdigest()[:12]
+
+
+def _named(path: Path, base: Path) -> str:
+    """A path without the part that differs between machines."""
+    home = shipped() if path.is_relative_to(shipped()) and not path.is_relative_to(base) else base
+    return os.path.relpath(path, home)

@@ -108,12 +108,12 @@ class Provider:
             upstreams = {model.format: upstreams[model.format]}
         dialect = Dialect(
             model=name,
-            max_output=model.max_output,
+            max_output=_int(model.max_output),
             capabilities=frozenset(model.capabilities) if model.capabilities is not None else None,
             quirks=frozenset(self.settings.quirks) | frozenset(model.quirks),
             thinking_levels=thinking.levels if thinking else (),
-            thinking_min=thinking.min if thinking else None,
-            thinking_max=thinking.max if thinking else None,
+            thinking_min=_int(thinking.min) if thinking else None,
+            thinking_max=_int(thinking.max) if thinking else None,
         )
         return Target(f"{self.name}/{name}", self, name, model, upstreams, dialect)
 
@@ -267,14 +267,19 @@ class Directory:
         return cards
 
 
+def _int(count: int | None) -> int | None:
+    """A plain number: it goes into JSON, which knows no `Count`."""
+    return None if count is None else int(count)
+
+
 def _card(provider: Provider, name: str) -> ModelCard:
     model = provider.settings.models[name]
     return ModelCard(
         id=f"{provider.name}/{name}",
         owner=provider.name,
         name=name,
-        context=model.context,
-        max_output=model.max_output,
+        context=_int(model.context),
+        max_output=_int(model.max_output),
     )
 
 

@@ -172,6 +172,15 @@ class Gateway:
         return await self._admin.answer(incoming)
 
     async def _data(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answer(incoming)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("%s %s failed inside the gateway", incoming.method, incoming.path)
+            return self._refuse(incoming, {}, _OURS)
+
+    async def _answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
         started = perf_counter()
         generation = self.runtime.generation
         path = incoming.path
@@ -180,7 +189,7 @@ class Gateway:
         if self._stopping:
             extra["Connection"] = "close"
         if found is None or incoming.method != "POST":
-            return await self._other(incoming, extra, known=found is not None)
+            return self._other(incoming, extra, known=found is not None)
         id = request_id(incoming.headers)
         settings = generation.loaded.settings.server
         try:
@@ -201,9 +210,7 @@ class Gateway:
             self._trusted = (proxies, networks(proxies))
         return self._trusted[1]
 
-    async def _other(
-        self, incoming: web.BaseRequest, extra: dict[str, str], *, known: bool
-    ) -> web.StreamResponse:
+    def _other(self, incoming: web.BaseRequest, extra: dict[str, str], *, known: bool) -> web.StreamResponse:
         """Everything that is not a call of a model: preflights, model lists, the front page, and what is not here."""
         method, path = incoming.method, incoming.path
         if method == "OPTIONS":
@@ -329,6 +336,11 @@ def _too_large(most: int) -> Problem:
     )
 
 
+_OURS = Problem(
+    kind="server",
+    code="internal_error",
+    message="The gateway failed on this request; its log has the details.",
+)
 _SLOW = Problem(
     kind="timeout", code="slow_body", status=408, message="The request body did not arrive in time."
 )

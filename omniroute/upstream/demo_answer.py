@@ -116,7 +116,8 @@ def _structured(talk: Conversation, heard: Heard) -> str:
 
 def _thinking(talk: Conversation, heard: Heard, calls: list[ToolCall], wire: str) -> Thinking:
     decision = "call a tool" if calls else "answer in words"
-    text = f'The user said: "{_short(heard.prompt)}". {_counted(len(talk.tools), "tool")} offered. I will {decision}.'
+    said = f'The user said: "{_short(heard.prompt)}".' if heard.prompt else "The user said nothing."
+    text = f"{said} I have {_counted(len(talk.tools), 'tool')} to choose from. I will {decision}."
     digest = hashlib.sha256(f"{talk.model}\n{text}".encode()).digest()
     signature = Signature(value=b64encode(digest).decode(), wire=wire)
     hidden = talk.reasoning is not None and talk.reasoning.visible is False

@@ -38,6 +38,7 @@ from omniroute.wire.conversation import (
 )
 
 NO_RESULT = "No result: this call was not answered."
+GO_ON = "Go on exactly where your last message ends, without repeating any of it."
 BEGINNING = "(The conversation begins with the assistant.)"
 
 _THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking"})
@@ -70,11 +71,14 @@ class MessagesWriter:
         if not self._home:
             self._begin_with_user()
 
-    def write(self) -> list[Doc]:
-        """The messages, plain texts as strings."""
+    def write(self, *, prefill: bool = True) -> list[Doc]:
+        """The messages, plain texts as strings. Without `prefill` the last word may not be the assistant's."""
         messages = list(self._messages)
         if messages and messages[-1]["role"] == "assistant":
             messages[-1] = _without_trailing_blanks(messages[-1])
+            if not prefill:
+                self._notes.emulate("prefill")
+                messages.append({"role": "user", "content": [{"type": "text", "text": GO_ON}]})
         return [
             message | {"content": _short(message["content"])} for message in messages if message["content"]
         ]

@@ -258,7 +258,9 @@ class RequestWriter:
         system = self._system(messages.system)
         if system:
             doc["system"] = system
-        doc["messages"] = messages.write()
+        # The API takes no beginning of an answer from us where the model is to think first.
+        prefill = not thinking.on and "no_prefill" not in self._dialect.quirks
+        doc["messages"] = messages.write(prefill=prefill)
         self._write_tools(doc, thinking)
         self._write_sampling(doc, thinking)
         self._write_output(doc, thinking)
@@ -329,7 +331,8 @@ class RequestWriter:
     def _choice(self, choice: ToolChoice | None, thinking: Plan) -> Doc | None:
         if choice is None:
             return None
-        if thinking.budgeted and (choice.mode in ("required", "named") or choice.must):
+        unforced = thinking.budgeted or "no_forced_tools" in self._dialect.quirks
+        if unforced and (choice.mode in ("required", "named") or choice.must):
             self._notes.drop("tool_choice")
             return {"type": "auto"}
         if choice.mode == "named" and choice.names:

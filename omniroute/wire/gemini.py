@@ -40,7 +40,7 @@ from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
 from omniroute.wire.gemini_doc import as_count, given
 from omniroute.wire.gemini_stream import GeminiReader
 from omniroute.wire.gemini_stream_writer import GeminiWriter
-from omniroute.wire.sse import comment, frame
+from omniroute.wire.sse import frame
 
 _METHODS: dict[tuple[Operation, bool], str] = {
     ("chat", False): "generateContent",
@@ -108,7 +108,9 @@ class Gemini(Wire):
 
     @property
     def keep_alive(self) -> bytes:
-        return comment("keep-alive")
+        # Google's own Python SDK takes a comment for the answer. A blank line is no event to any client, and
+        # between the elements of a JSON array it means nothing either.
+        return b"\n"
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:

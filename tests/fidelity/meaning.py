@@ -107,7 +107,7 @@ def call(name: str, arguments: Any) -> Call:
     return Call(name, {} if parsed is None else parsed)
 
 
-THINK = re.compile(r"\A\s*<think>(.*?)</think>\s*", re.DOTALL)
+THINK = re.compile(r"\A\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
 def settle(meaning: Meaning) -> Meaning:

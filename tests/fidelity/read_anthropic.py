@@ -94,6 +94,9 @@ def read_stream(events: Iterable[dict[str, Any]]) -> Meaning:
         elif kind == "message_delta":
             message["stop_reason"] = event["delta"].get("stop_reason")
             message["usage"] |= {k: v for k, v in (event.get("usage") or {}).items() if v is not None}
+        elif kind == "message_stop":
+            # Some recordings hold two streams in a row: the answer ends with the first.
+            break
     return read(message)
 
 

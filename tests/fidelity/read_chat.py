@@ -19,7 +19,6 @@ FINISH = {
 }
 
 ERROR_KIND = {
-    "invalid_request_error": "invalid",
     "authentication_error": "authentication",
     "permission_error": "permission",
     "not_found_error": "not_found",
@@ -114,13 +113,30 @@ def usage(doc: dict[str, Any] | None) -> Usage | None:
     if reasoning and total == prompt + completion + reasoning:
         # Some servers leave reasoning out of the completion; only the total shows it.
         completion += reasoning
-    cached = [inputs.get("cached_tokens"), doc.get("prompt_cache_hit_tokens"), doc.get("cached_tokens")]
+    elif (reasoning or 0) > completion:
+        # So does one whose total leaves it out, too: a part cannot be more than the whole.
+        completion += reasoning
+    elif total > prompt + completion:
+        # Or it is not told at all, but for the total.
+        completion = total - prompt
+    cached = _cached(doc, inputs)
     return Usage(
-        input=prompt,
+        # Likewise a server that counts cached tokens apart from the prompt.
+        input=prompt + cached if (cached or 0) > prompt else prompt,
         output=completion,
-        cached=max((c for c in cached if c is not None), default=None),
+        cached=cached,
         reasoning=reasoning,
     )
+
+
+def _cached(doc: dict[str, Any], inputs: dict[str, Any]) -> int | None:
+    said = (
+        inputs.get("cached_tokens"),
+        doc.get("prompt_cache_hit_tokens"),
+        doc.get("cached_tokens"),
+        doc.get("num_cached_tokens"),
+    )
+    return max((c for c in said if c is not None), default=None)
 
 
 def read_stream(chunks: Iterable[dict[str, Any]]) -> Meaning:
@@ -131,7 +147,9 @@ def read_stream(chunks: Iterable[dict[str, Any]]) -> Meaning:
     sources: set[str] = set()
     for chunk in chunks:
         if chunk.get("error"):
-            return Meaning(error=error(chunk, None))
+            failure = error(chunk, None)
+            failure.status = None
+            return Meaning(error=failure)
         sources |= _sources(chunk)
         last_usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or last_usage
         for choice in chunk.get("choices") or []:
@@ -195,6 +213,7 @@ def error(doc: Any, status: int | None) -> Failure:
     if isinstance(inner, dict):
         code = inner.get("code")
         status = status or (code if isinstance(code, int) else None) or inner.get("status_code")
+        # `invalid_request_error` goes with 400, 401 and 404 alike: there the status tells more.
         kind = ERROR_KIND.get(inner.get("type") or "") or kind_of_status(status)
         return Failure(kind, status, str(inner.get("message") or ""))
     message = ""

@@ -74,8 +74,8 @@ def _candidate(choice: Choice, candidate: dict[str, Any]) -> None:
 
 
 def _part(choice: Choice, part: dict[str, Any]) -> None:
-    if part.get("functionCall"):
-        choice.calls.append(call(part["functionCall"].get("name") or "", part["functionCall"].get("args")))
+    if part.get("functionCall") is not None:
+        _call(choice, part["functionCall"])
     elif part.get("inlineData"):
         kind = part["inlineData"].get("mimeType") or ""
         choice.images += kind.startswith("image/")
@@ -83,6 +83,18 @@ def _part(choice: Choice, part: dict[str, Any]) -> None:
     elif isinstance(part.get("text"), str):
         (choice.reasoning if part.get("thought") else choice.texts).append(part["text"])
     choice.server += [name for name in SERVER_PARTS if part.get(name)]
+
+
+def _call(choice: Choice, doc: dict[str, Any]) -> None:
+    """A whole call, or a piece of one: with a name it begins a call, without one it goes on with the last."""
+    if doc.get("name"):
+        choice.calls.append(call(doc["name"], doc.get("args") or {}))
+    for piece in doc.get("partialArgs") or []:
+        arguments, place = choice.calls[-1].arguments, str(piece.get("jsonPath")).removeprefix("$.")
+        if "stringValue" in piece:
+            arguments[place] = arguments.get(place, "") + piece["stringValue"]
+        else:
+            arguments[place] = piece.get("numberValue", piece.get("boolValue"))
 
 
 def usage(doc: dict[str, Any] | None) -> Usage | None:

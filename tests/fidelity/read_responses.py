@@ -59,9 +59,7 @@ def _reasoning(choice: Choice, item: dict[str, Any]) -> None:
 
 
 def _function(choice: Choice, item: dict[str, Any]) -> None:
-    name = item.get("name") or ""
-    space = item.get("namespace")
-    choice.calls.append(call(f"{space}.{name}" if space else name, item.get("arguments")))
+    choice.calls.append(call(item.get("name") or "", item.get("arguments")))
 
 
 def _custom(choice: Choice, item: dict[str, Any]) -> None:
@@ -96,6 +94,9 @@ def usage(doc: dict[str, Any] | None) -> Usage | None:
     )
 
 
+CUT = ""
+"""What a stream without a terminal event says about its failure."""
+
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -113,7 +114,7 @@ def read_stream(events: Iterable[dict[str, Any]]) -> Meaning:
             items = [e["item"] for e in sorted(done, key=lambda e: e.get("output_index") or 0)]
             response["output"] = response.get("output") or items
             return read(response)
-    return Meaning(error=Failure("server", None, "the stream ended without a terminal event"))
+    return Meaning(error=Failure("server", None, CUT))
 
 
 def _event_error(event: dict[str, Any]) -> Failure:

@@ -78,6 +78,12 @@ class Tape:
         return f"{PROVIDER_OF[self.wire]}/{self.recording.id}"
 
     @property
+    def int_enums(self) -> bool:
+        """Recorded with `enum-encoding=int`, which the official SDK does not ask for."""
+        body = self.answer.body
+        return isinstance(body, bytes) and re.search(rb'"finishReason": *\d', body) is not None
+
+    @property
     def offers(self) -> list[Offer]:
         """The tools that the answer calls, custom ones marked."""
         found: dict[str, Offer] = {}

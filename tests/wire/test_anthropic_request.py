@@ -302,6 +302,20 @@ def test_messages_are_put_in_order(
     assert notes.emulated == emulated
 
 
+@pytest.mark.parametrize(
+    ("quirks", "reasoning", "goes_on"),
+    [([], None, False), (["no_prefill"], None, True), ([], Reasoning(budget=2000), True)],
+)
+def test_a_prefill_where_the_model_takes_none(
+    quirks: list[str], reasoning: Reasoning | None, goes_on: bool
+) -> None:
+    notes = Notes()
+    turns = [Turn(role="user", parts=[Text(text="go")]), Turn(role="assistant", parts=[Text(text="{")])]
+    doc = written(asked(turns=turns, reasoning=reasoning), notes, quirks=frozenset(quirks))
+    assert [message["role"] for message in doc["messages"]][2:] == (["user"] if goes_on else [])
+    assert notes.emulated == (["prefill"] if goes_on else [])
+
+
 def test_two_equal_parallel_calls_stay_two() -> None:
     turns = [
         Turn(role="user", parts=[Text(text="go")]),
@@ -689,7 +703,14 @@ def test_tool_choice(choice: ToolChoice | None, parallel: bool | None, out: Doc 
     assert "".join(tool["name"] for tool in doc["tools"]) == names
 
 
-@pytest.mark.parametrize(("dialect", "type"), [({}, "auto"), (ADAPTIVE, "any")])
+@pytest.mark.parametrize(
+    ("dialect", "type"),
+    [
+        ({}, "auto"),
+        (ADAPTIVE, "any"),
+        (ADAPTIVE | {"quirks": ADAPTIVE["quirks"] | {"no_forced_tools"}}, "auto"),
+    ],
+)
 def test_a_thinking_budget_forbids_to_force_a_tool(dialect: Doc, type: str) -> None:
     notes = Notes()
     talk = asked(tools=[F], tool_choice=ToolChoice(mode="required"), reasoning=Reasoning(effort="low"))

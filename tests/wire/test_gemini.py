@@ -38,7 +38,7 @@ from omniroute.wire.conversation import (
     Usage,
     UsageDelta,
 )
-from tests.support.gemini import GEMINI, reference
+from tests.support.gemini import GEMINI, deltas, reference
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,15 @@ def test_a_list_of_models() -> None:
         "supportedGenerationMethods": methods,
     }
     assert plain == {"name": "models/plain", "displayName": "plain", "supportedGenerationMethods": methods}
+
+
+def test_signs_of_life_change_nothing() -> None:
+    """A blank line may stand anywhere between events; comments would end the Python SDK's stream."""
+    for array in (False, True):
+        writer = GEMINI.writer(reference(array=array), Notes())
+        pieces = [writer.feed(delta) for delta in FEED]
+        quiet, alive = b"".join(pieces), GEMINI.keep_alive.join(pieces)
+        assert json.loads(alive) == json.loads(quiet) if array else deltas(alive) == deltas(quiet)
 
 
 # ── the official SDK ─────────────────────────────────────────────────────────────────────────────────

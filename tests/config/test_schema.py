@@ -1,0 +1,161 @@
+"""JSON Schema for editors: fresh, valid, and of one mind with the check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from omniroute import registry as registries
+from omniroute.cli.schema import as_text
+from omniroute.config.load import draft
+from omniroute.config.marks import plain
+from omniroute.config.schema import source_schemas, strict_schema, written_quantity
+from omniroute.config.units import Count, Duration, Money, Size
+from tests.support.config import CATALOGUE, registry
+
+ROOT = Path(__file__).parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "config"
+FORM = {"OR1201", "OR1202", "OR1203", "OR1204", "OR1205", "OR1206", "OR1209", "OR1210", "OR1306"}
+"""Codes of what a schema can see."""
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, dict[str, Any]]:
+    return source_schemas(registries.load(plugins=False))
+
+
+def test_the_committed_schemas_are_fresh(shipped: dict[str, dict[str, Any]]) -> None:
+    stale = [n for n, s in shipped.items() if (ROOT / "schemas" / n).read_text("utf-8") != as_text(s)]
+    assert stale == [], "run `omniroute schema --built-in --write schemas`"
+
+
+def test_they_are_schemas(shipped: dict[str, dict[str, Any]]) -> None:
+    for schema in shipped.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+class Core(yaml.SafeLoader):
+    """`on` is a word, as in YAML 1.2."""
+
+
+Core.yaml_implicit_resolvers = {
+    key: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":bool", ":timestamp"))]
+    for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("omniroute", "omniroute.yaml"),
+        ("pipeline", "pipelines/*.yaml"),
+        ("transform", "transforms/*.yaml"),
+        ("provider", "omniroute/catalog/providers/*.yaml"),
+    ],
+)
+def test_what_is_shipped_fits(shipped: dict[str, dict[str, Any]], schema: str, pattern: str) -> None:
+    validator = jsonschema.Draft202012Validator(shipped[f"{schema}.schema.json"])
+    for path in ROOT.glob(pattern):
+        document = json.loads(json.dumps(yaml.load(path.read_text("utf-8"), Core)))  # a safe loader
+        assert [f"{path.name}: {e.message}" for e in validator.iter_errors(document)] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"version": 1, "combos": {"a": ["x/y", {"model": "z", "weight": "${W}"}]}},
+        {"version": "${V}", "server": {"workers": "${N:-2}", "drain": 5, "x-note": {}}, "x-any": 1},
+        {
+            "version": 1,
+            "combos": {
+                "a": {"strategy": {"type": "round-robin", "limit": 2}, "targets": "x", "override": True}
+            },
+        },
+        {
+            "version": 1,
+            "pipelines": {
+                "p": ["auth", "mine", {"stage": "retry", "attempts": 3}, {"retry": {"wait": "5s"}}]
+            },
+        },
+        {"version": 1, "middleware": {"m": {"stage": "mine", "anything": 1}}, "keys": None},
+        {
+            "version": 1,
+            "providers": {"p": {"models": ["a"], "auth": "none", "quota": {"limit": {"usd": "$5"}}}},
+        },
+    ],
+)
+def test_the_source_dialect_takes_what_people_write(document: Any) -> None:
+    validator = jsonschema.Draft202012Validator(source_schemas(registry())["omniroute.schema.json"])
+    assert [e.message for e in validator.iter_errors(document)] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"version": 2},
+        {"version": 1, "sever": {}},
+        {"version": 1, "server": {"workers": 0}},
+        {"version": 1, "server": {"drain": "5 parsecs"}},
+        {"version": 1, "combos": {"a": {"tragets": []}}},
+        {"version": 1, "pipelines": {"p": [{"stage": "retry", "attempts": 99}]}},
+        {"version": 1, "log": {"level": "loud"}},
+    ],
+)
+def test_the_source_dialect_refuses_mistakes(document: Any) -> None:
+    validator = jsonschema.Draft202012Validator(source_schemas(registry())["omniroute.schema.json"])
+    assert list(validator.iter_errors(document)) != []
+
+
+@pytest.mark.parametrize("case", sorted(p.parent.name for p in GOLDEN.glob("*/omniroute.yaml")))
+def test_the_strict_dialect_and_the_check_agree(case: str) -> None:
+    found = draft(
+        GOLDEN / case / "omniroute.yaml", env={"ACME_KEY": "abc"}, registry=registry(), catalogue=CATALOGUE
+    )
+    codes = {f.code for f in found.report.sorted() if f.severity == "error"}
+    if any(code < "OR1200" for code in codes):
+        pytest.skip("not read to the end")
+    validator = jsonschema.Draft202012Validator(strict_schema(registry()))
+    wrong = [e.message for e in validator.iter_errors(plain(found.stages.normalised))]
+    if wrong:
+        assert codes & (FORM | {"OR1207", "OR1406", "OR1512"}), wrong[:3]
+    if codes & FORM:
+        assert wrong or codes & {"OR1206", "OR1209"}  # what only the registry or a sibling key tells
+
+
+@pytest.mark.parametrize(
+    ("quantity", "written"),
+    [
+        (Duration(30), "30s"),
+        (Duration(90), "90s"),
+        (Duration(600), "10m"),
+        (Duration(0.25), "250ms"),
+        (Duration(604800), "7d"),
+        (Duration(0), 0),
+        (Size(32 * 2**20), "32MiB"),
+        (Size(1000), 1000),
+        (Count(200_000), "200k"),
+        (Count(1500), 1500),
+        (Money(0.5), 0.5),
+    ],
+)
+def test_defaults_are_written_as_people_write_them(quantity: Any, written: Any) -> None:
+    assert written_quantity(quantity) == written
+
+
+def test_every_key_says_what_it_is_and_how_it_reloads(shipped: dict[str, dict[str, Any]]) -> None:
+    root = shipped["omniroute.schema.json"]["$defs"]
+    missing = [
+        f"{name}.{key}"
+        for name, definition in root.items()
+        if name[0].isupper() and name != "Settings"
+        for key, schema in definition.get("properties", {}).items()
+        if key != "override" and schema.get("x-reload") not in ("live", "restart")
+    ]
+    assert missing == []
+    assert root["Server"]["properties"]["workers"]["x-reload"] == "restart"
