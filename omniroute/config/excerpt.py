@@ -9,7 +9,7 @@ from pathlib import Path
 from omniroute.errors import Finding
 
 SECRET_FIELDS = re.compile(
-    r"""((?:^|[\s{,"'-])(?:[A-Za-z0-9_-]*(?:key|token|secret|password|passwd|authorization|cookie)|url|store)["']?\s*:\s+)"""
+    r"""((?:^|[\s{,"'-])(?:(?:[A-Za-z0-9_-]*[_-])?(?:(?:api)?key|token|secret|password|passwd|authorization|cookie)|url|store)["']?\s*:\s+)"""
     r"""("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}\]{\["'#][^,}\]#]*)""",
     re.IGNORECASE,
 )

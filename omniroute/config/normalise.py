@@ -49,7 +49,7 @@ SHORT: Mapping[type, tuple[type, str]] = {
 """Records that may be written as one value: what kind of value, and the key that it stands for."""
 
 SENSITIVE = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
-"""Names of headers whose values are never printed."""
+"""Names of headers, and of unknown keys, whose values are never printed."""
 
 
 @dataclass(slots=True)
@@ -108,9 +108,20 @@ def _record(value: Any, shape: Record, names: Names, mark: Mark) -> Any:
         if entry is None and ignored(key):
             continue
         result.take(key, value)
-        if entry is not None:
-            result[key] = normalise(item, entry.shape, names, value.value_mark(key))
+        at = value.value_mark(key)
+        result[key] = normalise(item, entry.shape, names, at) if entry else guarded(item, key, at)
     return _with_formats(result) if shape.cls is Provider else result
+
+
+def guarded(value: Any, key: str, mark: Mark) -> Any:
+    """The value of an unknown key, in which what sounds like a secret is one: a slip must not print it."""
+    if isinstance(value, Map):
+        result = Map(value.mark)
+        for name, item in value.items():
+            result.take(name, value)
+            result[name] = guarded(item, name, value.value_mark(name))
+        return result
+    return Secret(value, str(mark)) if isinstance(value, str) and SENSITIVE.search(key) else value
 
 
 def _long(value: Any, shape: Record, mark: Mark) -> Any:

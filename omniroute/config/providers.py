@@ -29,7 +29,7 @@ def _check_formats(provider: Provider, view: View) -> None:
             view.tell(Code.NO_FORMAT, f"`format` is none of its `formats`: {has}", (*path, "format"))
         return
     start = tree.get("from", "none")
-    if start != "none" and start not in view.catalogue:  # that is told already
+    if isinstance(start, str) and start != "none" and start not in view.catalogue:  # that is told already
         return
     if "format" in tree:
         return view.tell(Code.NO_FORMAT, "`base_url` is missing", path, mark=view.key_mark(path))

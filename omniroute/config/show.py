@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -12,7 +11,6 @@ import yaml
 from omniroute.config.check import secrets_in
 from omniroute.config.load import Draft
 from omniroute.config.marks import Map, Mark, Seq, find, leaves, lookup, plain, written
-from omniroute.config.normalise import SENSITIVE
 from omniroute.config.secrets import Secret
 from omniroute.config.shape import Record, Table
 
@@ -22,7 +20,7 @@ STAGES = ("source", "merged", "normalised")
 
 def show(draft: Draft, stage: str, *, as_json: bool = False) -> str:
     """One step of a load as text. `stage` is one of `STAGES`; `source` has a document for each file."""
-    hidden = Hidden.of(draft)
+    hidden = secret_places(draft)
     if stage == "source":
         parts = {s.file: concealed(s.tree, hidden) for s in draft.stages.source if not s.section}
         if as_json:
@@ -38,27 +36,11 @@ def as_yaml(tree: Any) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Where secrets are written (a secret is known as one only once its field is known), and what is no secret.
-
-    What is neither, such as the value of a misspelt key, is hidden when its key sounds like a secret's.
-    """
-
-    secret: frozenset[Place]
-    known: frozenset[Place]
-
-    @staticmethod
-    def of(draft: Draft) -> Hidden:
-        found = [(_place(mark), value) for _, value, mark in leaves(draft.stages.normalised)]
-        return Hidden(
-            frozenset(place for place, value in found if isinstance(value, Secret)),
-            frozenset(place for place, _ in found),
-        )
-
-    def hides(self, key: str, mark: Mark) -> bool:
-        place = _place(mark)
-        return place in self.secret or (place not in self.known and bool(SENSITIVE.search(key)))
+def secret_places(draft: Draft) -> frozenset[Place]:
+    """Where secrets are written: a secret is known as one only once its field is known."""
+    return frozenset(
+        _place(mark) for _, value, mark in leaves(draft.stages.normalised) if isinstance(value, Secret)
+    )
 
 
 def _place(mark: Mark) -> Place:
@@ -72,13 +54,13 @@ def secret_texts(draft: Draft) -> list[str]:
     return sorted((s for s in found if len(s) > 3), key=len, reverse=True)
 
 
-def concealed(tree: Any, hidden: Hidden, key: str = "", mark: Mark | None = None) -> Any:
-    """The tree as plain data, with secrets as `***`, unless they are a `${…}` as written."""
+def concealed(tree: Any, hidden: frozenset[Place], mark: Mark | None = None) -> Any:
+    """The tree as plain data, with what stands at `hidden` places as `***`, unless it is a `${…}` as written."""
     if isinstance(tree, Map):
-        return {name: concealed(value, hidden, name, tree.value_mark(name)) for name, value in tree.items()}
+        return {key: concealed(value, hidden, tree.value_mark(key)) for key, value in tree.items()}
     if isinstance(tree, Seq):
-        return [concealed(item, hidden, key, tree.item_mark(index)) for index, item in enumerate(tree)]
-    if mark is not None and not _reference(tree) and hidden.hides(key, mark):
+        return [concealed(item, hidden, tree.item_mark(index)) for index, item in enumerate(tree)]
+    if mark is not None and _place(mark) in hidden and not _reference(tree):
         return "***"
     return plain(tree)
 

@@ -26,7 +26,7 @@ from omniroute.wire.conversation import (
     ToolCall,
     Usage,
 )
-from omniroute.wire.gemini_doc import as_count, as_doc, as_list, as_text, given
+from omniroute.wire.gemini_doc import as_count, as_doc, as_list, as_text
 from omniroute.wire.gemini_grounding import read_citations, write_grounding
 from omniroute.wire.gemini_parts import MADE_ID, WIRE, PartWriter, join_signatures, read_part
 from omniroute.wire.gemini_settings import read_tier, write_tier
@@ -334,9 +334,10 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
             for index, (choice, rest) in enumerate(zip(answer.choices, rests, strict=True))
         ]
     doc |= {key: value for key, value in extras.items() if key != "candidates"}
-    # The usual tier goes without saying.
-    tier = write_tier(answer.service_tier) if answer.service_tier != "default" else None
-    usage = (write_usage(answer.usage) if answer.usage is not None else {}) | given(serviceTier=tier)
+    tier = write_tier(answer.service_tier)
+    # The usual tier goes without saying: the SDK's types are one field behind the server.
+    told = {"serviceTier": tier} if tier not in (None, "standard") else {}
+    usage = (write_usage(answer.usage) if answer.usage is not None else {}) | told
     usage |= as_doc(extras.get("usageMetadata"))
     if usage:
         doc["usageMetadata"] = usage

@@ -28,6 +28,9 @@ _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _DEFAULT_LEVELS: tuple[Effort, ...] = ("low", "high")
 """The thinking levels that every model with levels knows."""
 
+_SAFE_BUDGET = 24576
+"""The most that every model with a budget takes; more is only sent where the client or the catalogue says so."""
+
 _MAX_STOPS = 5
 
 
@@ -290,7 +293,7 @@ def _budget(reasoning: Reasoning, off: bool, dialect: Dialect, notes: Notes) -> 
         return {"thinkingBudget": least} if least or not always else {}
     budget = reasoning.budget
     if budget is None and reasoning.effort is not None:
-        budget = budget_of(reasoning.effort)
+        budget = min(budget_of(reasoning.effort), dialect.thinking_max or _SAFE_BUDGET)
     if budget is None:
         return {"thinkingBudget": -1} if reasoning.adaptive else {}
     most = dialect.thinking_max or budget
@@ -347,11 +350,6 @@ def write_choice(choice: ToolChoice) -> Doc:
     return {"functionCallingConfig": {"mode": mode} | names}
 
 
-def write_tier(tier: str | None) -> str | None:
-    """Gemini's word for a tier, if it has one."""
-    return _TIER_OF.get(tier or "")
-
-
 _MODE_OF: dict[tuple[str, bool], tuple[str, bool]] = {
     ("auto", False): ("AUTO", False),
     ("auto", True): ("AUTO", False),
@@ -365,3 +363,8 @@ _MODE_OF: dict[tuple[str, bool], tuple[str, bool]] = {
     ("allowed", True): ("ANY", True),
 }
 """(mode, must) → Gemini's mode, and whether it takes names. AUTO takes none; VALIDATED is AUTO that does."""
+
+
+def write_tier(tier: str | None) -> str | None:
+    """Gemini's word for a tier, if it has one."""
+    return _TIER_OF.get(tier or "")

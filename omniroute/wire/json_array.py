@@ -14,7 +14,6 @@ from omniroute.wire.sse import MAX_EVENT
 
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _STRING_END = re.compile(rb'["\\]')
-_ELEMENT_START = re.compile(rb"\{")
 _BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
 """What may stand outside of elements; a byte-order mark may come first."""
 
@@ -39,11 +38,11 @@ class JsonArraySplitter:
         at = 0
         while at < len(chunk):
             if self._depth == 0:
-                start = _ELEMENT_START.search(chunk, at)
-                self._check_between(chunk[at : start.start()] if start else chunk[at:])
-                if start is None:
+                start = chunk.find(b"{", at)
+                self._check_between(chunk[at:start] if start >= 0 else chunk[at:])
+                if start < 0:
                     break
-                at = start.start()
+                at = start
             end = self._element(chunk, at)
             self._keep(chunk[at:end])
             at = end

@@ -44,24 +44,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import budget_of, effort_of
 from omniroute.wire.conversation import (
     Conversation,
     Doc,
-    Effort,
     Notes,
     OutputFormat,
-    Reasoning,
     Tool,
     ToolChoice,
 )
 from omniroute.wire.openai_chat_messages import read_messages, write_messages
 from omniroute.wire.openai_chat_parts import WIRE, doc_of, read_cache, refused, string_at, text_of
+from omniroute.wire.openai_chat_reasoning import REASONING_KEYS, read_reasoning_settings, write_reasoning
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,12 +141,8 @@ _READ_APART = frozenset(
         "tool_choice",
         "function_call",
         "response_format",
-        "reasoning_effort",
-        "reasoning",
-        "thinking",
-        "enable_thinking",
-        "thinking_budget",
     }
+    | REASONING_KEYS
 )
 
 
@@ -161,7 +155,7 @@ def read_request(doc: Doc) -> Conversation:
     talk.tools = _read_tools(doc)
     talk.tool_choice = _read_tool_choice(doc)
     talk.output = _read_output(doc.get("response_format"))
-    talk.reasoning, rest = _read_reasoning(doc)
+    talk.reasoning, rest = read_reasoning_settings(doc)
     for key, value in doc.items():
         if value is not None and key not in _SETTINGS_IN and key not in _READ_APART:
             rest[key] = value
@@ -259,53 +253,6 @@ def _read_output(format: Any) -> OutputFormat | None:
     )
 
 
-_EFFORTS = frozenset(get_args(Effort))
-_SWITCH_WORDS = {
-    "reasoning": {"effort", "max_tokens", "enabled", "exclude", "summary"},
-    "thinking": {"type", "budget_tokens"},
-}
-
-
-def _read_reasoning(doc: Doc) -> tuple[Reasoning | None, Doc]:
-    """What the client says about thinking, in any server's words, and the words that are not known."""
-    known: Doc = {}
-    rest: Doc = {}
-    _read_switches(doc, known)
-    for key, effort in (
-        ("reasoning", doc_of(doc.get("reasoning")).get("effort")),
-        ("reasoning_effort", doc.get("reasoning_effort")),
-    ):
-        if effort in _EFFORTS:
-            known["effort"] = effort
-            if effort == "none":
-                known["enabled"] = False
-        elif effort is not None:
-            rest[key] = doc[key]
-    for key, words in _SWITCH_WORDS.items():
-        if doc_of(doc.get(key)).keys() - words:
-            rest[key] = doc[key]
-    return (msgspec.convert(known, Reasoning) if known else None), rest
-
-
-def _read_switches(doc: Doc, known: Doc) -> None:
-    asked, thinking = doc_of(doc.get("reasoning")), doc_of(doc.get("thinking"))
-    kind = thinking.get("type")
-    if kind in ("enabled", "disabled"):
-        known["enabled"] = kind == "enabled"
-    if kind in ("adaptive", "auto"):
-        known["adaptive"] = True
-    for flag in (doc.get("enable_thinking"), asked.get("enabled")):
-        if isinstance(flag, bool):
-            known["enabled"] = flag
-    for budget in (thinking.get("budget_tokens"), doc.get("thinking_budget"), asked.get("max_tokens")):
-        if isinstance(budget, int) and not isinstance(budget, bool):
-            known["budget"] = budget
-    if isinstance(asked.get("exclude"), bool):
-        known["visible"] = not asked["exclude"]
-    if text_of(asked.get("summary")):
-        known["summary"] = asked["summary"]
-
-
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
 _SETTINGS_OUT: tuple[tuple[str, str], ...] = (
@@ -338,7 +285,7 @@ def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
     _write_settings(doc, talk, dialect, notes)
     _write_tools(doc, talk, dialect, notes)
     _write_output(doc, talk.output, dialect, notes)
-    _write_reasoning(doc, talk.reasoning, dialect, notes)
+    write_reasoning(doc, talk.reasoning, dialect, notes)
     _write_extras(doc, talk, notes)
     _write_stream_options(doc, talk, dialect)
     for quirk in dialect.quirks:
@@ -562,127 +509,6 @@ def _with_text(content: Any, text: str, position: str) -> str | list[Any]:
     if not content:
         return text
     return f"{text}\n\n{content}" if position == "prepend" else f"{content}\n\n{text}"
-
-
-# ── out: reasoning ───────────────────────────────────────────────────────────────────────────────
-
-_ORDER: tuple[Effort, ...] = get_args(Effort)
-
-
-def _write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: Notes) -> None:
-    if asked is None:
-        return
-    unable = dialect.capabilities is not None and "thinking" not in dialect.capabilities
-    if unable or "no_reasoning_effort" in dialect.quirks:
-        if asked.enabled is not False and (asked.effort or asked.budget):
-            notes.drop("reasoning")
-        return
-    for quirk, write in _REASONING_OUT.items():
-        if quirk in dialect.quirks:
-            write(doc, asked, dialect)
-            if asked.effort not in (None, "none") and _has_no_effort(doc):
-                notes.emulate("reasoning_effort")
-            return
-    effort = _effort(asked, dialect)
-    if effort is None and asked.enabled is False and dialect.capabilities is not None:
-        # The model thinks, and there is no word that stops it.
-        notes.drop("reasoning")
-    if effort is not None:
-        doc["reasoning_effort"] = effort
-        if asked.effort is not None and effort != asked.effort:
-            notes.emulate("reasoning_effort")
-
-
-def _has_no_effort(doc: Doc) -> bool:
-    """Thinking was only switched on."""
-    return "reasoning_effort" not in doc and "effort" not in doc_of(doc.get("reasoning"))
-
-
-def _effort(asked: Reasoning, dialect: Dialect) -> Effort | None:
-    """The effort word to send, if any: with no word from the client the server's own default holds."""
-    if asked.effort is not None:
-        return _nearest(asked.effort, dialect)
-    if asked.enabled is False:
-        # To a model of which nothing is known, "none" may be one word too many.
-        return _nearest("none", dialect) if dialect.thinking_levels else None
-    if asked.budget is not None and asked.budget >= 0:
-        wanted = effort_of(asked.budget)
-        return _nearest(wanted, dialect) if dialect.thinking_levels else _at_most(wanted, "high")
-    return None
-
-
-def _nearest(wanted: Effort, dialect: Dialect) -> Effort:
-    """The least level of the model that grants as much as was asked, else its highest."""
-    levels = [level for level in _ORDER if level in dialect.thinking_levels]
-    if not levels:
-        return wanted
-    return next((level for level in levels if _ORDER.index(level) >= _ORDER.index(wanted)), levels[-1])
-
-
-def _at_most(wanted: Effort, highest: Effort) -> Effort:
-    return min(wanted, highest, key=_ORDER.index)
-
-
-def _budget(asked: Reasoning, dialect: Dialect) -> int | None:
-    budget = asked.budget if asked.budget is not None else asked.effort and budget_of(asked.effort)
-    if budget is None or budget < 0:
-        return None
-    least, most = dialect.thinking_min or 0, dialect.thinking_max
-    return max(least, budget if most is None else min(budget, most))
-
-
-def _wants_thinking(asked: Reasoning) -> bool | None:
-    """True and False as asked; None when nothing was said that a switch could say."""
-    if asked.enabled is not None:
-        return asked.enabled
-    if asked.effort is not None:
-        return asked.effort != "none"
-    if asked.budget is not None:
-        return asked.budget != 0
-    return True if asked.adaptive else None
-
-
-def _write_reasoning_object(doc: Doc, asked: Reasoning, dialect: Dialect) -> None:
-    reasoning: Doc = {}
-    if asked.effort is not None:
-        reasoning["effort"] = _nearest(asked.effort, dialect)
-    elif asked.budget is not None and asked.budget > 0:
-        reasoning["max_tokens"] = _budget(asked, dialect)
-    elif _wants_thinking(asked) is not None:
-        reasoning["enabled"] = _wants_thinking(asked)
-    if asked.visible is False:
-        reasoning["exclude"] = True
-    if reasoning:
-        doc["reasoning"] = reasoning
-
-
-def _write_thinking_object(doc: Doc, asked: Reasoning, dialect: Dialect) -> None:
-    wanted = _wants_thinking(asked)
-    if wanted is None:
-        return
-    doc["thinking"] = {"type": "enabled" if wanted else "disabled"}
-    budget = _budget(asked, dialect)
-    if wanted and budget is not None and "thinking_budget" in dialect.quirks:
-        doc["thinking"]["budget_tokens"] = budget
-    if wanted and dialect.thinking_levels and asked.effort is not None:
-        doc["reasoning_effort"] = _nearest(asked.effort, dialect)
-
-
-def _write_enable_thinking(doc: Doc, asked: Reasoning, dialect: Dialect) -> None:
-    wanted = _wants_thinking(asked)
-    if wanted is None:
-        return
-    doc["enable_thinking"] = wanted
-    budget = _budget(asked, dialect)
-    if wanted and budget is not None:
-        doc["thinking_budget"] = budget
-
-
-_REASONING_OUT: dict[str, Callable[[Doc, Reasoning, Dialect], None]] = {
-    "reasoning_object": _write_reasoning_object,
-    "thinking_object": _write_thinking_object,
-    "enable_thinking": _write_enable_thinking,
-}
 
 
 # ── out: what is left ────────────────────────────────────────────────────────────────────────────

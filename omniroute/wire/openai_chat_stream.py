@@ -456,10 +456,8 @@ def failure_of(problem: Problem) -> Failure:
 # ── tap ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-_MARKS = (b'"usage":{', b'_reason":"', b"[DONE]")
-_CALLS = (b'_calls":[{', b'_call":{')
 _SPACED_CALLS = (b'_calls": [{', b'_call": {')
-_SPACED_MARKS = (*_MARKS, b'"usage": {', b'_reason": "', *_SPACED_CALLS)
+_SPACED_MARKS = (*_SPACED_CALLS, b'"usage": {', b'_reason": "')
 _LONGEST_MARK = 16
 
 
@@ -501,15 +499,13 @@ class Tap:
                 self._line(b"".join(self._pieces))
 
     def _look(self, window: bytes) -> bool:
-        if not self._called:
-            self._called = any(mark in window for mark in _CALLS)
+        if b'_calls":[{' in window or b'_call":{' in window:
+            self._called = True
         # Most servers write no space after a colon; the search for those that do costs only where one is.
-        marks = _SPACED_MARKS if b'": ' in window else _MARKS
-        for mark in marks:
-            if mark in window:
-                self._called = self._called or any(mark in window for mark in _SPACED_CALLS)
-                return True
-        return False
+        if b'": ' in window and any(mark in window for mark in _SPACED_MARKS):
+            self._called = self._called or any(mark in window for mark in _SPACED_CALLS)
+            return True
+        return b'"usage":{' in window or b'_reason":"' in window or b"[DONE]" in window
 
     def _line(self, line: bytes) -> None:
         if not line.startswith(b"data:"):

@@ -212,7 +212,9 @@ class Writer:
         extra = write_extra_signature(delta.signature)
         call = choice.calls.get(delta.part)
         if call is not None and not self._habits.legacy:
-            signed: Doc = {"tool_calls": [{"index": call.index, "extra_content": extra}]}
+            # The SDK wants the function in every fragment of a call.
+            body = {"custom": {"input": ""}} if call.custom else {"function": {"arguments": ""}}
+            signed: Doc = {"tool_calls": [{"index": call.index, **body, "extra_content": extra}]}
         elif call is not None or (delta.part in choice.spans and not delta.redacted):
             signed = {"extra_content": extra}
         else:

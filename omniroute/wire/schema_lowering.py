@@ -121,9 +121,7 @@ class _Lowering:
         if isinstance(reference, str):
             return self._inlined(reference, schema)
         if schema.get("allOf"):
-            schema = self._merged(schema)
-            if "$ref" in schema or "allOf" in schema:
-                return self.lower(schema)
+            return self._whole(schema)
         branches = schema.get("anyOf") or schema.get("oneOf")
         if isinstance(branches, list) and branches:
             return self._union(schema, branches)
@@ -153,6 +151,14 @@ class _Lowering:
             node = node.get(name) if isinstance(node, dict) else None
         return node if isinstance(node, dict) else None
 
+    def _whole(self, schema: Doc) -> Doc:
+        """A schema with `allOf`. What it refers to stays open below it, as with any reference."""
+        outside = len(self._open)
+        try:
+            return self.lower(self._merged(schema))
+        finally:
+            del self._open[outside:]
+
     def _merged(self, schema: Doc) -> Doc:
         """`allOf` as one schema: what the parts demand together. Demands that clash are noted."""
         whole = {key: value for key, value in schema.items() if key != "allOf"}
@@ -170,13 +176,9 @@ class _Lowering:
             return {}
         reference = part.get("$ref")
         if isinstance(reference, str) and reference not in self._open:
-            target = self._resolve(reference) or {}
             self._open.append(reference)
-            try:
-                rest = {key: value for key, value in part.items() if key != "$ref"}
-                return {**self._followed(target), **rest}
-            finally:
-                self._open.pop()
+            rest = {key: value for key, value in part.items() if key != "$ref"}
+            return {**self._followed(self._resolve(reference)), **rest}
         return self._merged(part) if part.get("allOf") else part
 
     def _both(self, key: str, one: Any, other: Any) -> Any:

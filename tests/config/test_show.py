@@ -77,9 +77,9 @@ def test_a_secret_under_a_misspelt_key_is_hidden(tmp_path: Path) -> None:
 def test_blame_lists_what_is_below(found: Draft) -> None:
     rows = dict(blame(found, "providers.acme.accounts"))
     file = found.folder / "omniroute.yaml"
-    assert rows["providers.acme.accounts.a.key"] == f"{file}:9:15 (file {found.folder / 'key.txt'})"
-    assert rows["providers.acme.accounts.b.key"] == f"{file}:10:15 (env ENV_KEY)"
-    assert rows["providers.acme.accounts.a.weight"] == f"{file}:9:43"
+    assert rows["providers.acme.accounts.a.key"] == f"{file}:9:16 (file {found.folder / 'key.txt'})"
+    assert rows["providers.acme.accounts.b.key"] == f"{file}:10:16 (env ENV_KEY)"
+    assert rows["providers.acme.accounts.a.weight"] == f"{file}:9:39"
     assert list(blame(found, "server.limits.body")) == [("server.limits.body", "default")]
     with pytest.raises(KeyError):
         list(blame(found, "server.limit.body"))

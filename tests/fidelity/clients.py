@@ -147,9 +147,11 @@ class OpenAIChat(_OpenAI):
 
     async def _helper(self, request: dict[str, Any]) -> Heard:
         shape: list[str] = []
+        # The SDK's types of a stream know no custom tools, though the API does.
+        custom = any(t["type"] == "custom" for t in request.get("tools", ()))
         async with self._sdk.chat.completions.stream(**request) as stream:
             async for event in stream:
-                if event.type == "chunk":
+                if event.type == "chunk" and not custom:
                     shape += misshapen(event.chunk)
             # The final completion would be refused for a length finish; the snapshot is the same, unjudged.
             answer = stream.current_completion_snapshot

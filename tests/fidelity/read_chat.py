@@ -215,6 +215,7 @@ def error(doc: Any, status: int | None) -> Failure:
         status = status or (code if isinstance(code, int) else None) or inner.get("status_code")
         # `invalid_request_error` goes with 400, 401 and 404 alike: there the status tells more.
         kind = ERROR_KIND.get(inner.get("type") or "") or kind_of_status(status)
+        kind = "not_found" if code == "model_not_found" else kind
         return Failure(kind, status, str(inner.get("message") or ""))
     message = ""
     if isinstance(doc, dict):

@@ -499,6 +499,8 @@ def test_a_target_that_wants_signatures_gets_one_on_the_first_call(
     [
         (Reasoning(effort="high"), {}, {"thinkingBudget": 16384, "includeThoughts": True}),
         (Reasoning(effort="high"), {"thinking_max": 8000}, {"thinkingBudget": 8000, "includeThoughts": True}),
+        (Reasoning(effort="max"), {}, {"thinkingBudget": 24576, "includeThoughts": True}),
+        (Reasoning(effort="max"), {"thinking_max": 32768}, {"thinkingBudget": 32768, "includeThoughts": True}),
         (Reasoning(budget=100), {"thinking_min": 128}, {"thinkingBudget": 128, "includeThoughts": True}),
         (Reasoning(enabled=True, adaptive=True), {}, {"thinkingBudget": -1, "includeThoughts": True}),
         (Reasoning(enabled=False), {}, {"thinkingBudget": 0}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 from collections.abc import AsyncIterator, Mapping
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from omniroute.errors import Problem, UpstreamError
 from omniroute.routing.directory import OutboundProxy
 from omniroute.upstream.transport import LARGEST_ANSWER, Inbound, Outbound, Transport
 
+LARGE_BODY = 2**20
 KEEP_ALIVE = 60.0
 """Seconds for which an unused connection is kept."""
 
@@ -40,7 +42,7 @@ class HttpTransport:
             response = await session.request(
                 outbound.method,
                 outbound.url,
-                data=outbound.body if outbound.method == "POST" else None,
+                data=_payload(outbound),
                 headers=outbound.headers,
                 proxy=proxy if proxy is not None and not proxy.startswith("socks") else None,
                 allow_redirects=False,
@@ -108,6 +110,13 @@ class HttpInbound:
     async def close(self) -> None:
         # A finished answer has given its connection back already; an unfinished one must not be read to its end.
         self._response.close()
+
+
+def _payload(outbound: Outbound) -> bytes | io.BytesIO | None:
+    """A large body is written piece by piece, so that it does not hold up the loop."""
+    if outbound.method != "POST":
+        return None
+    return outbound.body if len(outbound.body) < LARGE_BODY else io.BytesIO(outbound.body)
 
 
 def _connector(socks: str) -> aiohttp.BaseConnector:

@@ -1,0 +1,64 @@
+"""`omniroute explain`: what a user reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from omniroute.cli.main import main
+
+CONFIG = """version: 1
+keys: {ci: {key: k, models: ["demo/*"]}}
+providers:
+  demo: {}
+  off: {format: openai-chat, base_url: "http://x/v1", accounts: {a: {key: ""}}}
+combos:
+  mine: [off/m, {model: demo/demo, when: "request.tokens < `50`"}, demo/other]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "omniroute.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_a_combo(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "mine", "--config", config]) == 0
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "mine is a combo",
+        "  1. out   off/m                                    no account of off is active: its key is empty",
+        "  2. in    demo/demo                                usable",
+        "  3. in    demo/other                               usable",
+    ]
+
+
+def test_a_request_file_decides_by_its_facts(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"model": "mine", "messages": [{"role": "user", "content": "x" * 1000}]}))
+    assert main(["explain", str(request), "--config", config, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [t["verdict"] for t in told["targets"]] == ["out", "out", "in"]
+    assert "`when` is false" in told["targets"][1]["reason"]
+
+
+def test_a_key_narrows_the_plan(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "mine", "--key", "ci", "--config", config]) == 0
+    assert "off/m                                    key ci may not use it" in capsys.readouterr().out
+
+
+def test_an_unknown_name(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "mien", "--config", config]) == 1
+    assert "Did you mean mine" in capsys.readouterr().err
+
+
+def test_a_pipeline_with_the_origin_of_every_stage(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "pipeline", "chat", "--config", config]) == 0
+    out = capsys.readouterr().out
+    assert "chat.yaml:" in out
+    assert out.splitlines()[-1].split() == ["send", "end", "built", "in"]
