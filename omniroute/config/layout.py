@@ -53,8 +53,8 @@ class Document:
 def documents(folder: Path) -> list[Document]:
     """The documents that count beside a configuration in `folder`, sorted: a user's file hides a shipped one."""
     found: dict[tuple[str, str], Document] = {}
-    own = folder.resolve() != shipped()
-    for place, own in ((shipped(), False), (folder, own)):
+    # Whoever runs what is shipped, in its own folder, has written none of it.
+    for place, own in ((shipped(), False), (folder, folder.resolve() != shipped())):
         for section in FOLDERS:
             for path in sorted((place / section).glob("*.yaml")):
                 found[section, path.stem] = Document(section, path, own)

@@ -38,7 +38,11 @@ def translate_request(
 ) -> tuple[Doc, NameMap]:
     """The body for a target of another wire, and the names that were changed on the way."""
     names = NameMap.of(talk, client, target)
-    return target.write_request(names.outward(talk), dialect, notes), names
+    document = target.write_request(names.outward(talk), dialect, notes)
+    if target.model_in_body:
+        # The client's word may be an alias, a combo, a prefixed name: the target knows its own only.
+        document["model"] = dialect.model
+    return document, names
 
 
 def read_answer(raw: bytes, source: Wire) -> Answer:

@@ -79,7 +79,7 @@ def test_blame_lists_what_is_below(found: Draft) -> None:
     file = found.folder / "omniroute.yaml"
     assert rows["providers.acme.accounts.a.key"] == f"{file}:9:16 (file {found.folder / 'key.txt'})"
     assert rows["providers.acme.accounts.b.key"] == f"{file}:10:16 (env ENV_KEY)"
-    assert rows["providers.acme.accounts.a.weight"] == f"{file}:9:39"
+    assert rows["providers.acme.accounts.a.weight"] == f"{file}:9:43"
     assert list(blame(found, "server.limits.body")) == [("server.limits.body", "default")]
     with pytest.raises(KeyError):
         list(blame(found, "server.limit.body"))

@@ -13,7 +13,7 @@ import httpx2
 import msgspec
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem
@@ -54,6 +54,8 @@ from omniroute.wire.conversation import (
 from omniroute.wire.openai_chat import OpenAIChat
 from omniroute.wire.sse import EventSplitter
 from tests.support import recordings
+
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WIRE = OpenAIChat()
 FORMATS = ("openai-chat", "mistral-chat")
@@ -562,6 +564,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@PROPERTY
 @given(st.lists(st.lists(json_values, max_size=3), max_size=5))
 def test_any_json_is_read(choices: list[list[Any]]) -> None:
     """Whatever the servers of the world send, as long as it is JSON, nothing but deltas comes of it."""
@@ -574,6 +577,7 @@ def test_any_json_is_read(choices: list[list[Any]]) -> None:
     assert len(numbers) == len(set(numbers)), "no number stands for two pieces"
 
 
+@PROPERTY
 @given(st.dictionaries(st.sampled_from(["id", "choices", "usage", "error", "model", "created"]), json_values))
 def test_any_document_is_read(doc: Doc) -> None:
     data = json.dumps(doc).encode()
@@ -584,6 +588,7 @@ def test_any_document_is_read(doc: Doc) -> None:
     WIRE.glance(data)
 
 
+@PROPERTY
 @given(st.binary(max_size=60))
 def test_garbage_is_malformed_or_nothing(data: bytes) -> None:
     reader = WIRE.reader()
@@ -931,6 +936,7 @@ delta_lists = st.lists(
 )
 
 
+@PROPERTY
 @given(delta_lists)
 def test_any_order_is_written_legally(deltas: list[Delta]) -> None:
     """Every stream starts with the role, ends with one `[DONE]`, and gives each choice one finish reason."""

@@ -7,10 +7,12 @@ import timeit
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.wire.splice import replace_model
+
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,7 @@ values = st.recursive(
 )
 
 
+@PROPERTY
 @given(
     before=st.dictionaries(keys, values, max_size=4),
     after=st.dictionaries(keys, values, max_size=4),

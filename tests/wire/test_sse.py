@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream
 from omniroute.wire import sse
 from omniroute.wire.codec import Event
 from omniroute.wire.sse import EventSplitter, comment, frame
+
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def split(*chunks: bytes) -> list[tuple[str, bytes]]:
@@ -68,6 +70,7 @@ fields = st.builds(
 )
 
 
+@PROPERTY
 @given(
     items=st.lists(fields, max_size=6),
     ending=st.sampled_from(["\n", "\r", "\r\n"]),
@@ -89,11 +92,13 @@ def test_any_cut_gives_the_same(
     assert split(*(raw[a:b] for a, b in itertools.pairwise(places))) == expected
 
 
+@PROPERTY
 @given(chunks=st.lists(st.binary(max_size=30), max_size=6))
 def test_garbage_is_read_the_same_in_one_piece(chunks: list[bytes]) -> None:
     assert split(*chunks) == split(b"".join(chunks))
 
 
+@PROPERTY
 @given(
     name=st.text(alphabet="abc._", max_size=6),
     data=st.binary(max_size=40).filter(lambda b: not set(b) & {10, 13}),

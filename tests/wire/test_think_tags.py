@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.wire.think_tags import ThinkTags, split_think
+
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def told(text: str, *cuts: int) -> tuple[str, str]:
@@ -44,6 +46,7 @@ def test_tags_are_found_at_any_cut(content: str, thinking: str, text: str) -> No
         assert told(content, cut) == (thinking, text), f"cut at {cut}"
 
 
+@PROPERTY
 @given(st.text(alphabet="<>/think a\n", max_size=40), st.lists(st.integers(0, 40), max_size=5))
 def test_a_cut_changes_nothing(content: str, cuts: list[int]) -> None:
     assert told(content, *cuts) == told(content)
