@@ -18,6 +18,7 @@ from omniroute.routing.facts import BYTES_PER_TOKEN
 from omniroute.upstream.headers import outgoing_headers
 from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
 from omniroute.wire.conversation import Doc
+from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.names import NameMap
 from omniroute.wire.splice import replace_model
 
@@ -159,7 +160,7 @@ class _Translation:
             reply.answer = None
         if not self._same:
             answer = reply.answer or read_answer(body, self._upstream.wire)
-            answer = self._named.inward_answer(answer)
+            answer = CustomCalls(exchange.conversation).opened_answer(self._named.inward_answer(answer))
             body = write_answer(answer, exchange.wire, exchange.reference(), exchange.notes)
         if client_edits:
             body = edited_answer(body, client_edits, names, reply.headers)
@@ -186,7 +187,7 @@ class _Translation:
         if self._same and not exchange.array:
             return WatchTap(exchange.wire, exchange.request.id)
         writer = exchange.wire.writer(exchange.reference(), exchange.notes)
-        return CrossTap(self._upstream.wire, writer, self._named)
+        return CrossTap(self._upstream.wire, writer, self._named, exchange.conversation)
 
     @property
     def _named(self) -> NameMap:

@@ -24,6 +24,7 @@ from omniroute.wire.conversation import (
     Usage,
     UsageDelta,
 )
+from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.names import NameMap
 from omniroute.wire.sse import EventSplitter
 
@@ -74,13 +75,27 @@ def problem_of(failure: Failure) -> Problem:
 class CrossTap:
     """Translates a stream chunk by chunk; what it learned of it is known when it has ended."""
 
-    __slots__ = ("_names", "_reader", "_splitter", "_unsent", "_writer", "cut", "ended", "finish", "usage")
+    __slots__ = (
+        "_customs",
+        "_names",
+        "_reader",
+        "_splitter",
+        "_unsent",
+        "_writer",
+        "cut",
+        "ended",
+        "finish",
+        "usage",
+    )
 
-    def __init__(self, source: Wire, writer: StreamWriter, names: NameMap) -> None:
+    def __init__(
+        self, source: Wire, writer: StreamWriter, names: NameMap, talk: Conversation | None = None
+    ) -> None:
         self._splitter = SPLITTERS[source.framing]()
         self._reader: StreamReader = source.reader()
         self._writer = writer
         self._names = names
+        self._customs = CustomCalls(talk)
         self._unsent = b""
         self.usage: Usage | None = None
         self.finish: Finish | None = None
@@ -129,7 +144,8 @@ class CrossTap:
         out = b""
         for delta in deltas:
             self._note(delta)
-            out += self._writer.feed(self._names.inward_delta(delta))
+            for known in self._customs.feed(self._names.inward_delta(delta)):
+                out += self._writer.feed(known)
         return out
 
     def _note(self, delta: Delta) -> None:

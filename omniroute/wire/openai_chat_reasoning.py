@@ -83,6 +83,9 @@ def write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: 
         if asked.enabled is not False and (asked.effort or asked.budget):
             notes.drop("reasoning")
         return
+    if "always_thinks" in dialect.quirks and _wants_thinking(asked) is False:
+        notes.emulate("reasoning")
+        asked = Reasoning(effort="minimal")
     for quirk, write in _REASONING_OUT.items():
         if quirk in dialect.quirks:
             write(doc, asked, dialect)

@@ -20,6 +20,7 @@ What compatible servers accept differs. The default is what most of them take; t
     thinking_object         thinking is switched by `thinking: {type: enabled | disabled}`
     thinking_budget         … which takes `budget_tokens` too
     enable_thinking         thinking is switched by `enable_thinking`, `thinking_budget`
+    always_thinks           refuses a request not to think: it gets the least instead
     no_reasoning_effort     has no control for reasoning at all
     cache_control           takes Anthropic's cache markers
     prompt_cache_breakpoint takes OpenAI's cache markers
@@ -36,6 +37,7 @@ What compatible servers accept differs. The default is what most of them take; t
     file_url, video_url, audio_url     take such URLs in content
     no_json_schema          knows only `json_object`: the schema goes into a system text
     no_response_format      knows neither: both go into a system text
+    no_strict               refuses `strict` of a function
     no_stream_options       refuses `stream_options`
     no_<setting>            refuses any other top-level setting, such as `no_stop` or `no_prompt_cache_key`
 """

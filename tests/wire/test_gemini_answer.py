@@ -143,7 +143,7 @@ def test_calls_without_an_id_get_one_that_no_other_answer_gives() -> None:
         return [part.id for part in GEMINI.read_answer(doc).choices[0].parts if isinstance(part, ToolCall)]
 
     assert ids("abc-1") == ids("abc-1") == ["gcall_abc1_1", "gcall_abc1_2"]
-    assert len({*ids("abc"), *ids("abd"), *ids(""), *ids("")}) == 8
+    assert len({*ids("abc"), *ids("xyz"), *ids(""), *ids("")}) == 8
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────

@@ -586,6 +586,12 @@ EVERY_LEVEL = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
         (Reasoning(enabled=False), ["thinking_object"], {}, {"thinking": {"type": "disabled"}}),
         (Reasoning(effort="none"), ["thinking_object"], {}, {"thinking": {"type": "disabled"}}),
         (
+            Reasoning(enabled=False),
+            ["thinking_object", "always_thinks"],
+            {},
+            {"thinking": {"type": "enabled"}},
+        ),
+        (
             Reasoning(effort="high"),
             ["thinking_object"],
             {"thinking_levels": ("high", "max")},
