@@ -15,11 +15,12 @@ from omniroute.config.load import find_config, load
 from omniroute.engine.build import Workshop, build
 from omniroute.engine.generation import Generation
 from omniroute.errors import ConfigError, ConfigUnreadable
+from omniroute.pipeline.compile import Pipeline
 from omniroute.registry import Registry
 from omniroute.registry import load as load_registry
-from omniroute.routing.explain import explanation, explanation_text
+from omniroute.routing.explain import config_path, explanation, explanation_text
 from omniroute.routing.facts import BYTES_PER_TOKEN, Facts
-from omniroute.routing.plan import plan
+from omniroute.routing.plan import Step, plan
 from omniroute.state.state import State
 
 
@@ -70,6 +71,10 @@ def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int
         caller=caller,
         document=lambda: document,
     )
+
+    def place(step: Step) -> str:
+        return generation.loaded.place(config_path(step))
+
     made = plan(generation.directory, facts, state, now=state.clock(), dice=state.dice)
     if made is None:
         near = generation.directory.near(model)
@@ -77,12 +82,13 @@ def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int
         print(f"there is no model, alias or combo {model!r}.{hint}", file=sys.stderr)
         return 1
     if args.json:
-        print(json.dumps(explanation(made, state.clock()), indent=2))
+        print(json.dumps(explanation(made, state.clock(), place), indent=2))
         return 0
-    print(explanation_text(made, state.clock()))
+    print(explanation_text(made, state.clock(), place))
     chat = generation.families.get("chat")
     if chat is not None:
-        print(f"pipeline {chat.name}: " + " → ".join([s.name for s in chat.steps] + ["send"]))
+        print(f"\npipeline {chat.name}")
+        _print_stages(chat)
     return 0
 
 
@@ -99,6 +105,14 @@ def _pipeline(generation: Generation, name: str, as_json: bool) -> int:
     if pipeline is None:
         print(f"there is no pipeline {name!r}; there are {', '.join(generation.pipelines)}", file=sys.stderr)
         return 1
+    if as_json:
+        print(json.dumps(_stages(pipeline), indent=2))
+        return 0
+    _print_stages(pipeline)
+    return 0
+
+
+def _stages(pipeline: Pipeline) -> list[dict[str, str]]:
     rows = [
         {
             "name": s.name,
@@ -108,13 +122,12 @@ def _pipeline(generation: Generation, name: str, as_json: bool) -> int:
         }
         for s in pipeline.steps
     ]
-    rows.append({"name": "send", "stage": "send", "shape": "end", "from": "built in"})
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    for row in rows:
+    return [*rows, {"name": "send", "stage": "send", "shape": "end", "from": "built in"}]
+
+
+def _print_stages(pipeline: Pipeline) -> None:
+    for row in _stages(pipeline):
         print(f"  {row['name']:<20} {row['shape']:<9} {row['from']}")
-    return 0
 
 
 def _no_transport(registry: Registry) -> Any:

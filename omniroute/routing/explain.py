@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from omniroute.routing.plan import Plan, Step
@@ -16,7 +17,24 @@ VIA = {
 }
 
 
-def explanation(plan: Plan, now: float) -> dict[str, Any]:
+Place = Callable[[Step], str]
+"""Where the configuration wrote a step: `file:line:column`, or an empty text."""
+
+
+def nowhere(step: Step) -> str:
+    """For a client, who need not know how the gateway's files are called."""
+    return ""
+
+
+def config_path(step: Step) -> str:
+    """The dotted path in the configuration that put a target into the plan."""
+    if not step.path:
+        return f"providers.{step.target.provider.name}"
+    combo, member = step.path[-1]
+    return f"combos.{combo.name}.targets[{combo.members.index(member)}]"
+
+
+def explanation(plan: Plan, now: float, place: Place = nowhere) -> dict[str, Any]:
     """The plan as JSON. Times are seconds from `now`."""
     combo = plan.combo
     return {
@@ -25,11 +43,11 @@ def explanation(plan: Plan, now: float) -> dict[str, Any]:
         "is": VIA[plan.found.via],
         "resolved": plan.found.of.name,
         "strategy": type(combo.strategy).__name__ if combo is not None else None,
-        "targets": [_step(step, now) for step in plan.steps],
+        "targets": [_step(step, now, place(step)) for step in plan.steps],
     }
 
 
-def _step(step: Step, now: float) -> dict[str, Any]:
+def _step(step: Step, now: float, place: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "target": step.target.name,
         "verdict": step.verdict,
@@ -37,19 +55,22 @@ def _step(step: Step, now: float) -> dict[str, Any]:
         "formats": list(step.target.upstreams),
         "via": [combo.name for combo, _ in step.path],
     }
+    if place:
+        told["place"] = place
     if step.ready_at is not None:
         told["ready_in"] = round(max(0.0, step.ready_at - now), 1)
     return told
 
 
-def explanation_text(plan: Plan, now: float) -> str:
+def explanation_text(plan: Plan, now: float, place: Place = nowhere) -> str:
     """The plan for a terminal, one line a target."""
     head = f"{plan.asked} is {VIA[plan.found.via]}"
     head += f": {plan.found.of.name}" if plan.found.of.name != plan.asked else ""
-    rows = [_row(number, step, now) for number, step in enumerate(plan.steps, 1)]
+    rows = [_row(number, step, now, place(step)) for number, step in enumerate(plan.steps, 1)]
     return "\n".join([head, *rows]) if rows else f"{head}\n  (no targets)"
 
 
-def _row(number: int, step: Step, now: float) -> str:
+def _row(number: int, step: Step, now: float, place: str) -> str:
     wait = f", ready in {max(0.0, step.ready_at - now):.0f} s" if step.ready_at is not None else ""
-    return f"  {number}. {step.verdict:<5} {step.target.name:<40} {step.reason}{wait}"
+    where = f"  ({place})" if place else ""
+    return f"  {number}. {step.verdict:<5} {step.target.name:<40} {step.reason}{wait}{where}"

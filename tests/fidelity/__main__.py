@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.fidelity import request_run
 from tests.fidelity.replay import PROVIDER_OF, names
 from tests.fidelity.run import Outcome, run
 from tests.support import recordings
@@ -24,6 +25,8 @@ def main() -> int:
         print("../shared/recordings is not here: nothing to prove with", file=sys.stderr)
         return 2
     found = [n for n in names(options.wire) if not options.id or any(i in n for i in options.id)]
+    if options.requests:
+        return requests_main(found[: options.limit], options)
     outcomes = asyncio.run(run(found[: options.limit], options.client, jobs=options.jobs))
     print(table(outcomes))
     for line in failures(outcomes):
@@ -46,8 +49,28 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="no more recordings than this")
     parser.add_argument("--jobs", type=int, default=8, help="calls under way at once")
     parser.add_argument("--lossy", action="store_true", help="list what is lost by law, too")
+    parser.add_argument("--requests", action="store_true", help="recorded requests to each upstream format")
     parser.add_argument("--json", type=Path, help="write all outcomes to this file")
     return parser.parse_args()
+
+
+def requests_main(found: list[str], options: argparse.Namespace) -> int:
+    """Recorded requests: `--wire` is the client's format here, `--client` the upstream's."""
+    sent = asyncio.run(request_run.run(found, options.client, jobs=options.jobs))
+    counts: Counter[tuple[str, str, str]] = Counter((s.client, s.upstream, s.verdict) for s in sent)
+    verdicts = ("pass", "told", "refused", "fail")
+    print(f"{'client':<20}{'upstream':<20}" + "".join(f"{v:>9}" for v in verdicts))
+    for client, upstream in sorted({(s.client, s.upstream) for s in sent}):
+        print(f"{client:<20}{upstream:<20}" + "".join(f"{counts[client, upstream, v]:>9}" for v in verdicts))
+    total = Counter(s.verdict for s in sent)
+    print(f"{'all':<40}" + "".join(f"{total[v]:>9}" for v in verdicts))
+    shown = ("fail", "told", "refused") if options.lossy else ("fail", "refused")
+    for s in sent:
+        if s.verdict in shown:
+            print(f"{s.verdict.upper()} {s.id}: {s.client} → {s.upstream}: {'; '.join(s.differences)} [{s.told}]")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(s) for s in sent], indent=1, ensure_ascii=False) + "\n")
+    return 1 if total["fail"] else 0
 
 
 def table(outcomes: list[Outcome]) -> str:
