@@ -99,7 +99,8 @@ class _Attempts:
             self._rest(account, problem, outcome_of(problem))
 
     def _rest(self, account: Account, problem: Problem, outcome: Outcome) -> None:
-        if outcome.rest is None:
+        if outcome.rest is None or self._exchange.endpoint.operation != "chat":
+            # A provider that cannot count tokens is none the worse at answering.
             return
         self._state.cooldowns.rest(
             f"{account.id}/{self._target.model}" if outcome.model_only else account.id,

@@ -10,15 +10,15 @@ import msgspec
 from omniroute.declare import Options, option, stage
 from omniroute.errors import MalformedStream, Problem, Refused, UnsupportedContent
 from omniroute.pipeline.edits import EventEdits, apply, edited_answer, names_of, select
-from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
+from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
-from omniroute.routing.facts import BYTES_PER_TOKEN
 from omniroute.upstream.headers import outgoing_headers
 from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
 from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
+from omniroute.wire.estimate import estimated_tokens
 from omniroute.wire.names import NameMap
 from omniroute.wire.splice import replace_model
 
@@ -73,10 +73,11 @@ class _Translation:
 
     async def run(self, proceed: Handler) -> Reply:
         exchange, wire = self._exchange, self._upstream.wire
+        counting = exchange.endpoint.operation == "count_tokens"
         path = wire.path(self._target.model, exchange.stream, exchange.endpoint.operation)
-        if exchange.endpoint.operation == "count_tokens" and (path is None or not self._same):
-            return self._estimate()
         if path is None:
+            if counting:
+                return self._estimate()
             raise Refused(_unsupported(exchange.endpoint.operation, self._target))
         exchange.notes.dropped.clear()
         exchange.notes.emulated.clear()
@@ -86,6 +87,8 @@ class _Translation:
         outgoing.body = self._body(outgoing.headers)
         exchange.outgoing = outgoing
         reply = await proceed(exchange)
+        if counting:
+            return self._counted(reply)
         if exchange.notes.dropped:
             reply.headers[DROPPED] = ", ".join(exchange.notes.dropped)
         if reply.problem is not None:
@@ -103,7 +106,10 @@ class _Translation:
         params = exchange.member.params if exchange.member is not None else {}
         if not self._same:
             exchange.path = "cross"
-            return self._finish_body(self._translated(), edits, params, headers)
+            document = self._translated()
+            if exchange.endpoint.operation == "count_tokens":
+                document = self._upstream.wire.count_request(document, self._target.model)
+            return self._finish_body(document, edits, params, headers)
         if not exchange.edited and not edits and not params:
             exchange.path = "same"
             return self._spliced()
@@ -195,10 +201,21 @@ class _Translation:
             self._names = NameMap({}, None, None)
         return self._names
 
+    # ── counting ─────────────────────────────────────────────────────────────────────────────────
+
+    def _counted(self, reply: Reply) -> Reply:
+        """The provider's own figure; where it gave none (many have no such endpoint), an estimate."""
+        if reply.problem is not None:
+            return self._estimate()
+        if self._same:
+            return reply
+        tokens = self._upstream.wire.read_count(parse_object(reply.body or b""))
+        reply.body = encode(self._exchange.wire.write_count(tokens))
+        return reply
+
     def _estimate(self) -> Reply:
-        """No endpoint of the target counts in this format: a rough figure, marked as such."""
         exchange = self._exchange
-        tokens = max(1, len(exchange.request.body) // BYTES_PER_TOKEN)
+        tokens = estimated_tokens(exchange.conversation)
         return Reply(200, body=encode(exchange.wire.write_count(tokens)), headers={ESTIMATED: "tokens"})
 
 

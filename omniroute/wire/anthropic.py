@@ -55,6 +55,18 @@ class AnthropicMessages(Wire):
     name: ClassVar[str] = WIRE
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
+    not_counted: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_tokens",
+            "metadata",
+            "service_tier",
+            "stop_sequences",
+            "stream",
+            "temperature",
+            "top_k",
+            "top_p",
+        }
+    )
 
     # request in, request out ────────────────────────────────────────────────────────────────────
     def peek(self, raw: bytes) -> Peek:

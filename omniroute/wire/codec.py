@@ -146,6 +146,8 @@ class Wire(ABC):
     """What tool names this wire accepts; the bridge renames others one to one, and back in the answer."""
     call_ids: ClassVar[NameRule | None] = None
     """Likewise for the ids of tool calls."""
+    not_counted: ClassVar[frozenset[str]] = frozenset()
+    """Settings of a request that the wire's count endpoint refuses."""
     namespaces: ClassVar[bool] = False
     """Whether tools may stand in named groups; elsewhere the bridge makes one name of both."""
 
@@ -161,6 +163,10 @@ class Wire(ABC):
     @abstractmethod
     def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
         """The body for a target of this wire; never changes `talk` (a fallback writes it again)."""
+
+    def count_request(self, doc: Doc, model: str) -> Doc:
+        """The body for the count endpoint, made of one for an answer."""
+        return {name: value for name, value in doc.items() if name not in self.not_counted}
 
     @abstractmethod
     def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:

@@ -53,6 +53,26 @@ class OpenAIResponses(Wire):
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 64)
     namespaces: ClassVar[bool] = True
+    not_counted: ClassVar[frozenset[str]] = frozenset(
+        {
+            "background",
+            "include",
+            "max_output_tokens",
+            "max_tool_calls",
+            "metadata",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "service_tier",
+            "store",
+            "stream",
+            "stream_options",
+            "temperature",
+            "top_logprobs",
+            "top_p",
+            "user",
+        }
+    )
 
     # request in, request out ────────────────────────────────────────────────────────────────────
 

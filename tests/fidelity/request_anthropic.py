@@ -62,8 +62,7 @@ def _media(request: Request, role: Any, block: dict[str, Any]) -> None:
         for part in [{"type": "text", "text": inner}] if isinstance(inner, str) else inner or []:
             _block(request, role, part)
     else:
-        kind = "image" if block["type"] == "image" else "file"
-        request.show(kind, source.get("data") or source.get("url") or source.get("file_id"))
+        request.show(source.get("data") or source.get("url") or source.get("file_id"))
 
 
 def _tool(request: Request, tool: dict[str, Any]) -> None:
@@ -86,7 +85,8 @@ def _choice(request: Request, said: Any) -> None:
 def _reasoning(request: Request, doc: dict[str, Any]) -> None:
     thinking = doc.get("thinking") or {}
     settings = doc.get("output_config") or {}
-    if thinking:
+    if thinking and thinking.get("type") != "adaptive":
+        # Adaptive is what others do by themselves.
         request.reasoning = "off" if thinking.get("type") == "disabled" else "on"
     if settings.get("effort") and request.reasoning != "off":
         request.reasoning = settings["effort"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.fidelity.requests import Request, Tool, skeleton
 
-SETTINGS = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "n", "logit_bias")
+SETTINGS = ("temperature", "top_p", "top_k", "seed", "n", "logit_bias")
 
 
 def read(doc: dict[str, Any]) -> Request:
@@ -21,6 +21,8 @@ def read(doc: dict[str, Any]) -> Request:
     request.parallel = doc.get("parallel_tool_calls")
     for name in SETTINGS:
         request.set(name, doc.get(name))
+    for name in ("presence_penalty", "frequency_penalty"):
+        request.set(name, doc.get(name) or None)
     request.set("max_tokens", doc.get("max_completion_tokens") or doc.get("max_tokens"))
     stop = doc.get("stop")
     request.set("stop", [stop] if isinstance(stop, str) else stop)
@@ -70,23 +72,25 @@ def _pictures(request: Request, content: Any) -> None:
         kind = part.get("type")
         if kind == "image_url":
             picture = part["image_url"]
-            request.show("image", picture if isinstance(picture, str) else picture.get("url"))
+            request.show(picture if isinstance(picture, str) else picture.get("url"))
         elif kind == "input_audio":
-            request.show("audio", part["input_audio"].get("data"))
+            request.show(part["input_audio"].get("data"))
         elif kind == "file":
             inner = part["file"]
-            request.show("file", inner.get("file_data") or inner.get("file_id"))
+            request.show(inner.get("file_data") or inner.get("file_id"))
         elif kind == "video_url":
-            request.show("video", part["video_url"].get("url"))
+            request.show(part["video_url"].get("url"))
+        elif kind == "file_url":
+            request.show(part["file_url"].get("url"))
         elif kind == "document_url":
-            request.show("file", part["document_url"])
+            request.show(part["document_url"])
 
 
 def _tool(request: Request, tool: dict[str, Any]) -> None:
-    if tool.get("type") == "function":
+    if tool.get("type", "function") == "function":
         request.tools[tool["function"]["name"]] = _described(tool["function"])
     elif tool.get("type") == "custom":
-        request.tools[tool["custom"]["name"]] = Tool(tool["custom"].get("description") or "")
+        request.tools[tool["custom"]["name"]] = Tool(tool["custom"].get("description") or "", custom=True)
     else:
         request.server_tools.append(str(tool.get("type")))
 
@@ -105,7 +109,7 @@ def choice(said: Any, nested: str | None) -> tuple[str, tuple[str, ...]] | None:
         inner = said.get("allowed_tools") or said
         names = tuple(sorted((t.get(nested) or t).get("name", "") if nested else t["name"] for t in inner["tools"]))
         return f"allowed-{inner.get('mode')}", names
-    inner = said.get(str(said.get("type"))) if nested else said
+    inner = said.get(said.get("type") or nested) if nested else said
     name = (inner or said).get("name")
     return ("named", (name,)) if name else (str(said.get("type")), ())
 

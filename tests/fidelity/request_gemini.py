@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from tests.fidelity.requests import Request, Tool, skeleton
+from tests.fidelity.requests import Request, Tool, skeleton, squeeze
 
 VERBATIM = frozenset(
     "args response parameters parametersJsonSchema responseSchema responseJsonSchema".split()
@@ -17,8 +18,6 @@ SETTINGS = {
     "topP": "top_p",
     "topK": "top_k",
     "seed": "seed",
-    "presencePenalty": "presence_penalty",
-    "frequencyPenalty": "frequency_penalty",
     "maxOutputTokens": "max_tokens",
     "stopSequences": "stop",
     "candidateCount": "n",
@@ -75,32 +74,14 @@ def _part(request: Request, role: str, part: dict[str, Any]) -> None:
 
 def _media(request: Request, part: dict[str, Any]) -> None:
     source = part.get("inlineData") or part.get("fileData") or {}
-    kind = (source.get("mimeType") or "image/").split("/")[0]
-    kind = kind if kind in ("image", "audio", "video") else "file"
-    request.show(kind, source.get("data") or source.get("fileUri"))
+    request.show(source.get("data") or source.get("fileUri"))
 
 
 def _response(request: Request, doc: dict[str, Any]) -> None:
-    """The result in its object: the words of the member that stands for all, else the object itself."""
     for part in doc.get("parts") or []:
         _media(request, part)
-    response = doc.get("response")
-    if isinstance(response, dict) and len(response) == 1 and next(iter(response)) in (
-        "output",
-        "result",
-        "error",
-        "return_value",
-        "content",
-    ):
-        response = next(iter(response.values()))
-    request.results.append((doc.get("name") or "?", _words(response)))
-
-
-def _words(value: Any) -> str:
-    import json
-
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(text.split())
+    words = json.dumps(doc.get("response") or {}, ensure_ascii=False)
+    request.results.append((doc.get("name") or "?", squeeze("" if words == "{}" else words)))
 
 
 def _tool(request: Request, tool: dict[str, Any]) -> None:
@@ -125,6 +106,8 @@ def _choice(request: Request, said: dict[str, Any]) -> None:
 def _settings(request: Request, said: dict[str, Any]) -> None:
     for name, ours in SETTINGS.items():
         request.set(ours, said.get(name))
+    request.set("presence_penalty", said.get("presencePenalty") or None)
+    request.set("frequency_penalty", said.get("frequencyPenalty") or None)
     if request.sampling.get("n") == 1:
         del request.sampling["n"]
     thinking = said.get("thinkingConfig") or {}

@@ -63,11 +63,11 @@ def _pictures(request: Request, content: Any) -> None:
     for part in content if isinstance(content, list) else []:
         kind = part.get("type")
         if kind == "input_image":
-            request.show("image", part.get("image_url") or part.get("file_id"))
+            request.show(part.get("image_url") or part.get("file_id"))
         elif kind == "input_file":
-            request.show("file", part.get("file_data") or part.get("file_url") or part.get("file_id"))
+            request.show(part.get("file_data") or part.get("file_url") or part.get("file_id"))
         elif kind == "input_audio":
-            request.show("audio", (part.get("input_audio") or {}).get("data"))
+            request.show((part.get("input_audio") or {}).get("data"))
 
 
 def _tool(request: Request, tool: dict[str, Any]) -> None:
@@ -75,6 +75,6 @@ def _tool(request: Request, tool: dict[str, Any]) -> None:
     if kind == "function":
         request.tools[tool["name"]] = Tool(tool.get("description") or "", skeleton(tool.get("parameters") or {}))
     elif kind == "custom":
-        request.tools[tool["name"]] = Tool(tool.get("description") or "")
+        request.tools[tool["name"]] = Tool(tool.get("description") or "", custom=True)
     else:
         request.server_tools.append(str(kind))

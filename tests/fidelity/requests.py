@@ -18,18 +18,21 @@ Schema = dict[str, Any]
 class Tool:
     description: str = ""
     schema: Schema = field(default_factory=dict)
+    custom: bool = False
+    """Takes free text; formats that know objects only give it one member."""
 
 
 @dataclass
 class Request:
-    """`dialogue` is (role, words) with neighbours of one role joined; media are compared as a bag, since formats put
-    the images of a tool result in different places."""
+    """`dialogue` is (role, words), a piece of text each; media are compared as a bag, since formats put the images of
+    a tool result in different places. No white space counts."""
 
     system: list[str] = field(default_factory=list)
     dialogue: list[tuple[str, str]] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     results: list[tuple[str, str]] = field(default_factory=list)
-    media: list[tuple[str, str]] = field(default_factory=list)
+    media: list[str] = field(default_factory=list)
+    """URLs, and digests of bytes."""
     tools: dict[str, Tool] = field(default_factory=dict)
     server_tools: list[str] = field(default_factory=list)
     server_parts: list[str] = field(default_factory=list)
@@ -44,14 +47,9 @@ class Request:
     """Call id → tool name, to name the results."""
 
     def say(self, role: str, words: str) -> None:
-        """Words of a turn. Neighbours of one role are one turn: some formats want them joined."""
-        squeezed = squeeze(words)
-        if not squeezed:
-            return
-        if self.dialogue and self.dialogue[-1][0] == role:
-            self.dialogue[-1] = (role, self.dialogue[-1][1] + squeezed)
-        else:
-            self.dialogue.append((role, squeezed))
+        """Words of a turn."""
+        if squeeze(words):
+            self.dialogue.append((role, squeeze(words)))
 
     def instruct(self, words: str) -> None:
         if squeeze(words):
@@ -65,13 +63,15 @@ class Request:
     def result(self, id: str | None, words: str, name: str | None = None) -> None:
         self.results.append((name or self.names.get(id or "", "?"), squeeze(words)))
 
-    def show(self, kind: str, data: str | None) -> None:
-        """An image, audio, a file: by its URL, or the digest of its bytes in base64."""
-        if data and data.startswith("data:") and "," in data:
-            data = data.split(",", 1)[1]
+    def show(self, data: str | None) -> None:
+        """An image, audio, a file: by its URL, or the digest of its bytes in base64 of any alphabet."""
         plain = data or ""
-        short = plain if plain.startswith(("http:", "https:", "gs:")) else hashlib.sha256(plain.encode()).hexdigest()
-        self.media.append((kind, short[:200]))
+        if plain.startswith("data:") and "," in plain:
+            plain = plain.split(",", 1)[1]
+        if not plain.startswith(("http:", "https:", "gs:")):
+            standard = plain.replace("-", "+").replace("_", "/").rstrip("=")
+            plain = hashlib.sha256(standard.encode()).hexdigest()
+        self.media.append(plain[:200])
 
     def set(self, name: str, value: Any) -> None:
         if value is not None and value != []:
@@ -143,18 +143,16 @@ def _resolved(schema: Schema, root: Any) -> Schema:
 def differences(expected: Request, got: Request) -> Iterator[tuple[str, str]]:
     """(field, words) of all that is not the same."""
     yield from _texts(expected, got)
-    for name in ("calls", "results"):
-        one, other = getattr(expected, name), getattr(got, name)
-        if [_free(x) for x in one] != [_free(x) for x in other]:
-            yield name, _apart(one, other)
+    yield from _pairs("calls", expected.calls, got.calls)
+    yield from _pairs("results", expected.results, got.results)
     if sorted(expected.media) != sorted(got.media):
-        yield "media", f"{[(k, v[:40]) for k, v in expected.media]} became {[(k, v[:40]) for k, v in got.media]}"
+        yield "media", f"{[m[:40] for m in expected.media]} became {[m[:40] for m in got.media]}"
     yield from _tools(expected, got)
     if len(expected.server_tools) > len(got.server_tools):
         yield "server_tools", f"{expected.server_tools} became {got.server_tools}"
     if len(expected.server_parts) > len(got.server_parts):
         yield "server_parts", f"{expected.server_parts} became {got.server_parts}"
-    if (expected.choice or ("auto", ())) != (got.choice or ("auto", ())):
+    if _choice(expected) != _choice(got):
         yield "tool_choice", f"{expected.choice} became {got.choice}"
     if expected.parallel is False and got.parallel is not False:
         yield "parallel", "one call at a time became any number"
@@ -168,8 +166,20 @@ def differences(expected: Request, got: Request) -> Iterator[tuple[str, str]]:
 
 
 def _same_effort(one: str, other: str | None) -> bool:
-    """A budget and an effort word both say that it thinks; how much is a matter of the model."""
-    return one == other or (other is not None and "on" in (one, other) and "off" not in (one, other))
+    """That it thinks must be said, or that it does not; how much is rounded to what the target knows."""
+    return other is not None and (one == "off") == (other == "off")
+
+
+def _choice(request: Request) -> tuple[str, tuple[str, ...]]:
+    """A choice among all the tools is no restriction."""
+    mode, names = request.choice or ("auto", ())
+    if mode.startswith("allowed-") and set(names) == set(request.tools):
+        return mode.removeprefix("allowed-"), ()
+    return mode, names
+
+
+INVENTED = 400
+"""Most characters that a writer may add to what was said: a note where a picture went, a go-on after a prefill."""
 
 
 def _texts(expected: Request, got: Request) -> Iterator[tuple[str, str]]:
@@ -177,21 +187,31 @@ def _texts(expected: Request, got: Request) -> Iterator[tuple[str, str]]:
     lost = [words for words in expected.system if words not in everything]
     if lost:
         yield "system", f"lost: {lost[0]!r:.80}"
-    extra = [s for s in expected.system if not any(s in g for g in got.system)]
-    one = _joined(expected.dialogue, [])
-    # A system message that became a user's words is no new thing said.
-    other = _joined(got.dialogue, extra)
-    if one != other:
-        yield "dialogue", _apart(one, other)
+    if missing := _first_missing(expected.dialogue, _joined(got.dialogue)):
+        yield "dialogue", f"lost: {missing[0]}: {missing[1]!r:.100}"
+    before = sum(map(len, expected.system)) + sum(len(words) for _, words in expected.dialogue)
+    if len(everything) > before + INVENTED + sum(len(words) for _, words in expected.results):
+        yield "dialogue", f"{before} characters became {len(everything)}"
 
 
-def _joined(dialogue: list[tuple[str, str]], without: list[str]) -> list[tuple[str, str]]:
+def _first_missing(pieces: list[tuple[str, str]], turns: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """The first piece that its role does not say, in order."""
+    turn, at = 0, 0
+    for role, words in pieces:
+        while turn < len(turns):
+            found = turns[turn][1].find(words, at) if turns[turn][0] == role else -1
+            if found >= 0:
+                at = found + len(words)
+                break
+            turn, at = turn + 1, 0
+        else:
+            return role, words
+    return None
+
+
+def _joined(dialogue: list[tuple[str, str]]) -> list[tuple[str, str]]:
     joined: list[tuple[str, str]] = []
     for role, words in dialogue:
-        for text in without:
-            words = words.replace(text, "")
-        if not words:
-            continue
         if joined and joined[-1][0] == role:
             joined[-1] = (role, joined[-1][1] + words)
         else:
@@ -199,12 +219,43 @@ def _joined(dialogue: list[tuple[str, str]], without: list[str]) -> list[tuple[s
     return joined
 
 
-def _free(pair: tuple[str, Any]) -> tuple[str, Any]:
-    """Free text of a custom tool stands in an object with one member where a format knows objects only."""
-    name, arguments = pair
-    if isinstance(arguments, dict) and len(arguments) == 1 and isinstance(arguments.get("input"), str):
-        return name, arguments["input"]
-    return name, arguments
+def _pairs(field: str, one: list[tuple[str, Any]], other: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Calls or results that are not the same, in order."""
+    if len(one) != len(other):
+        yield field, f"{len(one)} became {len(other)}"
+    for left, right in zip(one, other, strict=False):
+        same_name = "?" in (left[0], right[0]) or left[0] == right[0]
+        if not (same_name and _same_value(left[1], right[1])):
+            yield field, f"{left!r:.160} became {right!r:.160}"
+            return
+
+
+def _same_value(one: Any, other: Any) -> bool:
+    """Free text may stand in an object with one member, or go out of one; a note may stand before it."""
+    if one == other:
+        return True
+    inner_one, inner_other = ("" if v == "{}" else _inner(v) for v in (one, other))
+    if isinstance(inner_one, str) and isinstance(inner_other, str):
+        return inner_one in inner_other or not inner_one
+    return False
+
+
+def _inner(value: Any) -> Any:
+    """The one string that stands for all; an object is not looked into when it is one of several members."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+        one = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
+        return squeeze(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False))
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in WRAPPERS:
+        return next(iter(value.values()))
+    return value
+
+
+WRAPPERS = ("input", "arguments", "_raw_arguments", "raw")
+"""Members that hold free text or broken JSON where a format knows objects only."""
 
 
 def _tools(expected: Request, got: Request) -> Iterator[tuple[str, str]]:
@@ -214,7 +265,7 @@ def _tools(expected: Request, got: Request) -> Iterator[tuple[str, str]]:
         one, other = expected.tools[name], got.tools[name]
         if squeeze(one.description) not in squeeze(other.description):
             yield "tools.description", f"{name}: {one.description!r:.60} became {other.description!r:.60}"
-        if _bare(one.schema) != _bare(other.schema):
+        if not one.custom and _bare(one.schema) != _bare(other.schema):
             yield "tools.schema", f"{name}: {_brief(one.schema)} became {_brief(other.schema)}"
 
 
@@ -225,10 +276,3 @@ def _bare(schema: Schema) -> Schema:
 
 def _brief(value: Any) -> str:
     return f"{json.dumps(value, sort_keys=True, ensure_ascii=False):.400}"
-
-
-def _apart(one: list[Any], other: list[Any]) -> str:
-    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    left = one[at] if at < len(one) else "nothing"
-    right = other[at] if at < len(other) else "nothing"
-    return f"#{at} of {len(one)}/{len(other)}: {left!r:.160} became {right!r:.160}"
