@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 import yaml
@@ -26,11 +31,13 @@ from omniroute.reference.endpoints import ADMIN, HEADERS_IN, HEADERS_OUT
 from omniroute.reference.language import meaning, sections_of
 from omniroute.reference.markdown import anchor, code, prose, table
 from omniroute.registry import load as load_registry
+from omniroute.testing import gateway
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 REGISTRY = load_registry(plugins=False)
 PAGES = reference(REGISTRY)
+README = (ROOT / "README.md").read_text("utf-8")
 
 WRITTEN = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
@@ -236,17 +243,96 @@ def test_every_decision_and_guide_is_listed() -> None:
 
 
 def test_the_readme_is_short_and_names_the_two_commands() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert len(readme.splitlines()) < 220
+    assert len(README.splitlines()) < 220
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in ("run", "test"):
-        assert f"make {target} " in readme
+        assert f"make {target} " in README
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
 def test_changes_are_named_after_an_issue_and_a_kind() -> None:
     for path in (ROOT / "changes").iterdir():
         assert re.fullmatch(r"\d+\.(added|changed|fixed|removed)\.md", path.name), path.name
+
+
+# ── transcripts and programs: what the pages show is what happens ─────────────────────────────────
+
+BROKEN = """\
+version: 1
+
+server: {listen: 0.0.0.0:20128}
+
+providers:
+  anthropic: {accounts: {work: {key: "${ANTHROPIC_API_KEY:-}"}}}
+  glm:
+    accounts: {main: {key: "${GLM_API_KEY}"}}
+    timeouts: {idle: 2 minutes}
+
+combos:
+  always-on:
+    stategy: round-robin
+    targets: [anthropic/claude-opus-5, glm/glm-5.2]
+"""
+"""The file behind the transcript of `validate` in the README."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, and no key in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.endswith("_KEY") or name.startswith("OMNIROUTE_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def test_the_readme_shows_what_validate_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "omniroute.yaml").write_text(BROKEN, "utf-8")
+    assert main(["validate"]) == 1
+    assert capsys.readouterr().out in README
+
+
+def test_the_readme_shows_what_explain_says(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLM_API_KEY", "a-key")
+    (folder / "omniroute.yaml").write_text(next(blocks(ROOT / "README.md", "yaml")), "utf-8")
+    assert main(["explain", "always-on"]) == 0
+    assert capsys.readouterr().out.replace(f"{ROOT}/", "…/") in README
+
+
+@pytest.mark.parametrize(
+    "program", list(blocks(ROOT / "README.md", "python")), ids=["openai", "anthropic", "google"]
+)
+async def test_the_programs_of_the_readme_run(program: str) -> None:
+    async with gateway("providers: {demo: {}}\ndefault: demo/demo-fast") as running:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program.replace("http://127.0.0.1:20128", running.url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert b"Hello from OmniRoute" in out
+
+
+async def test_the_tutorial_works(folder: Path) -> None:
+    """Its file, its transform, and then its change of the file, while the gateway runs."""
+    config, transform, change = blocks(ROOT / "docs/tutorial.md", "yaml")
+    question = {"messages": [{"role": "user", "content": "hello"}]}
+    async with gateway(config, folder=folder) as running, aiohttp.ClientSession() as client:
+        call = partial(client.post, f"{running.url}/v1/chat/completions")
+        async with call(json={**question, "model": "main"}) as first:
+            assert first.headers["X-OmniRoute-Target"] == "demo/demo"
+        (folder / "transforms").mkdir()
+        (folder / "transforms/team_note.yaml").write_text(transform, "utf-8")
+        running.path.write_text(config.replace("  demo: {}\n", change), "utf-8")
+        result = await running.gateway.runtime.reload()
+        assert result.changes == ["~ provider demo: transforms", "+ transform team_note"]
+        async with call(json={**question, "model": "demo"}, headers={"x-team": "blue"}) as second:
+            text = (await second.json())["choices"][0]["message"]["content"]
+    assert 'You said: "hello (asked by team blue)".' in text
 
 
 # ── the forms of Markdown ────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omniroute.catalog.read import read_catalogue
-from omniroute.config.check import Check, Condition, check, jmespath_syntax
+from omniroute.config.check import Check, Condition, check, jmespath_syntax, secrets_in
 from omniroute.config.convert import to_settings
 from omniroute.config.includes import Files, Source
 from omniroute.config.layout import find_config, shipped
@@ -197,6 +197,7 @@ def _draft(
         checking = Check(names, report, lenient, condition)
         check(normalised, root, checking, Mark(str(path), 1, 1))
         check_meaning(normalised, names, entries, report)
+        report.hide(secrets_in(normalised))
     return Draft(
         stages=Stages(tuple(files.found), merged, normalised),
         report=report,

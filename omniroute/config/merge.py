@@ -116,14 +116,22 @@ def _settled(merged: Map, root: Record) -> Map:
 
 
 def with_catalogue(merged: Map, catalogue: Mapping[str, Doc], report: Report) -> Map:
-    """The tree in which every provider that the catalogue knows starts from its entry there."""
+    """The tree in which every provider that the catalogue knows starts from its entry there.
+
+    An entry with `x-always` is there without being named: `demo`, which answers when nothing else is set up.
+    """
     providers = merged.get("providers")
-    if not isinstance(providers, Map):
+    if providers is not None and not isinstance(providers, Map):
         return merged
+    providers = Map(merged.mark) if providers is None else providers
     started = Map(providers.mark)
     for name in providers:
         started.take(name, providers)
         started[name] = _started(name, providers, catalogue, report)
+    for name, entry in catalogue.items():
+        if entry.get("x-always") and name not in providers:
+            origin = f"catalogue:{name}"
+            started[name] = marked(entry, Mark(origin, origin=origin))
     result = merged.without()
     result["providers"] = started
     return result

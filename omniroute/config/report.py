@@ -6,12 +6,18 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal
 
+import msgspec
+
 from omniroute.config.codes import Code
 from omniroute.config.excerpt import text_report
 from omniroute.config.marks import NOWHERE, Mark, Path, written
+from omniroute.config.secrets import Secret
 from omniroute.errors import Finding
 
 __all__ = ["Report", "Severity", "did_you_mean", "finding", "one_of", "text_report"]
+
+SHORTEST = 6
+"""Secrets with fewer characters are words that messages need."""
 
 Severity = Literal["error", "warning", "note"]
 
@@ -22,6 +28,7 @@ class Report:
     def __init__(self, main: str = "") -> None:
         self.main = main
         self._findings: dict[Finding, None] = {}
+        self._hidden: tuple[str, ...] = ()
 
     def tell(
         self,
@@ -44,7 +51,19 @@ class Report:
 
     def sorted(self) -> list[Finding]:
         """By place, the main file first."""
-        return sorted(self._findings, key=lambda f: (f.file != self.main, f.file, f.line, f.column, f.code))
+        found = [self._concealed(f) for f in self._findings]
+        return sorted(found, key=lambda f: (f.file != self.main, f.file, f.line, f.column, f.code))
+
+    def hide(self, secrets: Iterable[Secret]) -> None:
+        """Take these out of every message, wherever they stand in the configuration."""
+        texts = {secret.reveal() for secret in secrets}
+        self._hidden = tuple(sorted((t for t in texts if len(t) >= SHORTEST), key=len, reverse=True))
+
+    def _concealed(self, found: Finding) -> Finding:
+        message = found.message
+        for text in self._hidden:
+            message = message.replace(text, "***")
+        return msgspec.structs.replace(found, message=message) if message != found.message else found
 
 
 def finding(

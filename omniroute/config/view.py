@@ -127,7 +127,7 @@ def provider(name: str, tree: Map) -> Provider:
         name=name,
         tree=tree,
         models=models,
-        open=not listed or "*" in listed,
+        open=not isinstance(listed, Map) or not listed or "*" in listed,
         enabled=tree.get("enabled") is not False,
         accounts=tuple(accounts),
         active=tuple(active),

@@ -34,8 +34,9 @@ LOCAL = "llama-cpp lmstudio ollama vllm".split()
 
 
 def converted(id: str) -> Provider:
+    known = {key: value for key, value in CATALOGUE[id].items() if not key.startswith("x-")}
     return msgspec.convert(
-        CATALOGUE[id], Provider, dec_hook=lambda kind, raw: Secret(raw) if kind is Secret else kind.parse(raw)
+        known, Provider, dec_hook=lambda kind, raw: Secret(raw) if kind is Secret else kind.parse(raw)
     )
 
 

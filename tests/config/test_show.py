@@ -10,7 +10,7 @@ from omniroute.config.excerpt import concealed, text_report
 from omniroute.config.load import Draft, draft
 from omniroute.config.show import STAGES, blame, secret_texts, show
 from omniroute.errors import Finding
-from tests.support.config import CATALOGUE, registry
+from tests.support.config import CATALOGUE, findings, registry
 
 SECRETS = {
     "ENV_KEY": "env-secret-0001",
@@ -72,6 +72,13 @@ def test_a_secret_under_a_misspelt_key_is_hidden(tmp_path: Path) -> None:
     found = draft(tmp_path / "omniroute.yaml", env={}, registry=registry(), catalogue=CATALOGUE)
     shown = show(found, "source") + show(found, "merged") + text_report(found.report.sorted(), excerpt=True)
     assert "plain-secret" not in shown
+
+
+def test_a_secret_in_the_wrong_place_is_not_in_the_message() -> None:
+    text = "version: 1\nkeys: {me: {key: '${K}'}}\nlog: {level: '${K}'}\ndefault: ${K}\n"
+    told = findings(text, env={"K": "s3cret-value"})
+    assert [f.split()[0] for f in told] == ["OR1203", "OR1301"]
+    assert not any("s3cret-value" in f for f in told)
 
 
 def test_blame_lists_what_is_below(found: Draft) -> None:
