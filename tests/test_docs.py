@@ -300,6 +300,16 @@ def test_the_readme_shows_what_explain_says(
     assert capsys.readouterr().out.replace(f"{ROOT}/", "…/") in README
 
 
+def test_the_tutorial_shows_what_validate_and_explain_say(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tutorial = ROOT / "docs/tutorial.md"
+    (folder / "omniroute.yaml").write_text(next(blocks(tutorial, "yaml")), "utf-8")
+    assert main(["validate"]) == 0
+    assert main(["explain", "main"]) == 0
+    assert capsys.readouterr().out.replace(f"{ROOT}/", "…/") in tutorial.read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     "program", list(blocks(ROOT / "README.md", "python")), ids=["openai", "anthropic", "google"]
 )

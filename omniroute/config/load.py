@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omniroute.catalog.read import read_catalogue
-from omniroute.config.check import Check, Condition, check, jmespath_syntax, secrets_in
+from omniroute.config.check import Checking, Condition, check_form, jmespath_syntax, secrets_in
 from omniroute.config.convert import to_settings
 from omniroute.config.includes import Files, Source
 from omniroute.config.layout import find_config, shipped
@@ -194,8 +194,8 @@ def _draft(
     names.learn(merged)
     normalised = give_way(normalise(merged, root, names, Mark(str(path), 1, 1)))
     if not broken:
-        checking = Check(names, report, lenient, condition)
-        check(normalised, root, checking, Mark(str(path), 1, 1))
+        checking = Checking(names, report, lenient, condition)
+        check_form(normalised, root, checking, Mark(str(path), 1, 1))
         check_meaning(normalised, names, entries, report)
         report.hide(secrets_in(normalised))
     return Draft(

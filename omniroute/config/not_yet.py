@@ -17,6 +17,7 @@ NOT_YET: tuple[tuple[Path, str], ...] = (
     (("providers", "*", "accounts", "*", "limits"), "limits of accounts"),
     (("providers", "*", "accounts", "*", "quota"), "quotas of accounts"),
     (("tracing", "enabled"), "tracing"),
+    (("log", "bodies"), "logging of bodies"),
 )
 """Path (`*` is any name or index), and what it is."""
 

@@ -53,9 +53,7 @@ StrategySpec = Annotated[Spec, msgspec.Meta(extra_json_schema={"x-component": "s
 
 class ServerLimits(Options, frozen=True, kw_only=True):
     body: Annotated[Size, option("Largest request body accepted.")] = Size(32 * 2**20)
-    headers: Annotated[Size, option("Largest sum of request headers accepted.", reload="restart")] = Size(
-        64 * 2**10
-    )
+    headers: Annotated[Size, option("Largest sum of request headers accepted.")] = Size(64 * 2**10)
     connections: Annotated[int, option("Most client connections at once; 0 means no limit.", ge=0)] = 0
 
 

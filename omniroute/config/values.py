@@ -135,9 +135,13 @@ def check_value(value: Any, rule: Rule, code: Code, path: Path, view: View) -> N
 def _check_store(view: View) -> None:
     store = text(view.tree.get("store"))
     schemes = ("memory", "sqlite", "redis", "rediss", *view.names.registry.names("store"))
-    if store is None or store.partition(":")[0] in schemes:
+    if store is None or store == "memory":
         return
-    view.tell(Code.BAD_STORE, "the store is none of memory, sqlite:PATH and redis://…", ("store",))
+    if store.partition(":")[0] not in schemes:
+        view.tell(Code.BAD_STORE, "the store is none of memory, sqlite:PATH and redis://…", ("store",))
+    elif store.partition(":")[0] not in view.names.registry.names("store"):
+        words = "accepted, and not enforced in this version: state is kept in memory"
+        view.tell(Code.NOT_ENFORCED, words, ("store",), severity="warning")
 
 
 def _check_windows(view: View) -> None:

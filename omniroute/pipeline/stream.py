@@ -35,12 +35,13 @@ class Stream:
     `problem` is set at the end when the answer was cut after it had begun.
     """
 
-    __slots__ = ("closed", "keep_alive", "problem", "source", "taps", "written")
+    __slots__ = ("closed", "event_ends", "keep_alive", "problem", "source", "taps", "written")
 
     def __init__(self, source: AsyncIterator[bytes], keep_alive: bytes = b"") -> None:
         self.source = source
         self.taps: tuple[Tap, ...] = ()
         self.keep_alive = keep_alive
+        self.event_ends: tuple[bytes, ...] = (b"\n\n", b"\r\n\r\n")
         self.problem: Problem | None = None
         self.written = 0
         self.closed = False
@@ -54,7 +55,7 @@ class Stream:
 
         Raises only what `write` raises, and cancellation; the upstream is closed in every case.
         """
-        heart = _Heart(self.keep_alive, write, every) if self.keep_alive else None
+        heart = _Heart(self.keep_alive, self.event_ends, write, every) if self.keep_alive else None
         try:
             self.problem = await self._flow(write, heart)
             tail = self._end(self.problem)
@@ -123,11 +124,12 @@ class Stream:
 class _Heart:
     """Writes a keep-alive when nothing was written for a while, and only between two events."""
 
-    __slots__ = ("_boundary", "_bytes", "_every", "_handle", "_last", "_loop", "_task", "_write")
+    __slots__ = ("_boundary", "_bytes", "_ends", "_every", "_handle", "_last", "_loop", "_task", "_write")
 
-    def __init__(self, keep_alive: bytes, write: Write, every: float) -> None:
+    def __init__(self, keep_alive: bytes, ends: tuple[bytes, ...], write: Write, every: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._bytes = keep_alive
+        self._ends = ends
         self._write = write
         self._every = every
         self._last = self._loop.time()
@@ -137,7 +139,7 @@ class _Heart:
 
     def beat(self, chunk: bytes) -> None:
         self._last = self._loop.time()
-        self._boundary = chunk.endswith((b"\n\n", b"\r\n\r\n"))
+        self._boundary = chunk.endswith(self._ends)
 
     def stop(self) -> None:
         self._handle.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import html
 import logging
+import math
 import os
 import random
 import socket
@@ -17,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from omniroute import __version__
+from omniroute.config.settings import ServerLimits
 from omniroute.engine.build import wire_of
 from omniroute.engine.runtime import Runtime
 from omniroute.engine.watch import Watcher
@@ -192,6 +194,10 @@ class Gateway:
             return self._other(incoming, extra, known=found is not None)
         id = request_id(incoming.headers)
         settings = generation.loaded.settings.server
+        refused = self._over_limits(incoming, settings.limits)
+        if refused is not None:
+            extra["Connection"] = "close"
+            return self._refuse(incoming, extra, refused, id)
         try:
             body = await read_body(incoming, settings.limits.body)
         except TooLarge:
@@ -204,6 +210,17 @@ class Gateway:
         exchange = generation.exchange(request, found.endpoint, found.peek, self._answerer.ids)
         exchange.array = found.array
         return await self._answerer.answer(incoming, generation, exchange, extra)
+
+    def _over_limits(self, incoming: web.BaseRequest, limits: ServerLimits) -> Problem | None:
+        size = sum([len(name) + len(value) for name, value in incoming.raw_headers])
+        if size > limits.headers:
+            return _too_many_headers(limits.headers)
+        if limits.connections and self._connections() > limits.connections:
+            return _TOO_MANY_CONNECTIONS
+        return None
+
+    def _connections(self) -> int:
+        return sum(len(runner.server.connections) for runner in self._runners if runner.server is not None)
 
     def _trust(self, proxies: tuple[str, ...]) -> Test:
         if self._trusted[0] is not proxies:
@@ -298,6 +315,8 @@ class Gateway:
             "X-OmniRoute-Config": self.runtime.generation.tag,
             **extra,
         }
+        if problem.retry_after is not None:
+            headers["Retry-After"] = str(math.ceil(problem.retry_after))
         return web.Response(
             status=problem.http_status, body=encode(wire.write_error(problem, id)), headers=headers
         )
@@ -336,6 +355,21 @@ def _too_large(most: int) -> Problem:
     )
 
 
+def _too_many_headers(most: int) -> Problem:
+    return Problem(
+        kind="too_large",
+        code="headers_too_large",
+        status=431,
+        message=f"The request headers are larger than {most} bytes (`server.limits.headers`).",
+    )
+
+
+_TOO_MANY_CONNECTIONS = Problem(
+    kind="unavailable",
+    code="too_many_connections",
+    message="The gateway has as many connections as it may have (`server.limits.connections`).",
+    retry_after=1,
+)
 _OURS = Problem(
     kind="server",
     code="internal_error",

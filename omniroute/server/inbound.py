@@ -133,7 +133,7 @@ class Answerer:
             await response.prepare(incoming)
             await response.write_eof()
             return response
-        headers["Content-Type"] = "application/json" if exchange.array else "text/event-stream; charset=utf-8"
+        headers["Content-Type"] = "application/json" if exchange.array else exchange.wire.stream_type
         headers["Cache-Control"] = "no-cache"
         headers["X-Accel-Buffering"] = "no"
         streamed = web.StreamResponse(status=200, headers=headers)

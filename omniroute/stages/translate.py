@@ -186,6 +186,7 @@ class _Translation:
             if edits:
                 stream.tap(EventEdits(edits, names_of(exchange)))
         stream.keep_alive = b"" if exchange.array else exchange.wire.keep_alive
+        stream.event_ends = exchange.wire.event_ends
         return reply
 
     def _watch(self) -> CrossTap | WatchTap:

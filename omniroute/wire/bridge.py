@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from omniroute.errors import STATUS_OF, MalformedStream, Problem, ProblemKind
-from omniroute.wire.codec import Dialect, Event, Reference, StreamReader, StreamWriter, Wire
+from omniroute.wire.codec import Dialect, Event, Reference, Splitter, StreamReader, StreamWriter, Wire
 from omniroute.wire.conversation import (
     Answer,
     Conversation,
@@ -26,11 +26,12 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.names import NameMap
+from omniroute.wire.ndjson import LineSplitter
 from omniroute.wire.sse import EventSplitter
 
 encode = msgspec.json.Encoder().encode
 
-SPLITTERS: dict[str, Callable[[], EventSplitter]] = {"sse": EventSplitter}
+SPLITTERS: dict[str, Callable[[], Splitter]] = {"sse": EventSplitter, "ndjson": LineSplitter}
 """Framing → a new splitter of a stream of that framing."""
 
 

@@ -99,6 +99,16 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None
 
 
+class Splitter(Protocol):
+    """Cuts the bytes of a stream into events. One per stream; chunks may be cut anywhere."""
+
+    def feed(self, chunk: bytes) -> list[Event]: ...
+
+    def end(self) -> list[Event]:
+        """The connection closed: what a last event without its end has come to."""
+        ...
+
+
 class StreamReader(Protocol):
     """Turns upstream events into deltas. One per stream; never raises on strange but legal JSON."""
 
@@ -138,8 +148,12 @@ class Wire(ABC):
     """One wire format. Instances have no state: everything per stream is in readers and writers."""
 
     name: ClassVar[str]
-    """As in the config: `openai-chat`, `anthropic-messages`, `openai-responses`, `gemini`."""
+    """As in the config: `openai-chat`, `anthropic-messages`, `openai-responses`, `gemini`, …"""
     framing: ClassVar[Literal["sse", "ndjson", "aws"]] = "sse"
+    stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    """The content type of a streamed answer."""
+    event_ends: ClassVar[tuple[bytes, ...]] = (b"\n\n", b"\r\n\r\n")
+    """How an event of the stream may end: only there is room for a keep-alive."""
     model_in_body: ClassVar[bool] = True
     """Whether the body has a top-level `model` (else it stands in the path)."""
     tool_names: ClassVar[NameRule | None] = None

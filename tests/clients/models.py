@@ -227,9 +227,7 @@ def _gemini_signed(doc: Doc) -> bool:
 
 def _gemini_tools(doc: Doc) -> list[str]:
     return [
-        declared["name"]
-        for tool in doc.get("tools", [])
-        for declared in tool.get("functionDeclarations", [])
+        declared["name"] for tool in doc.get("tools", []) for declared in tool.get("functionDeclarations", [])
     ]
 
 

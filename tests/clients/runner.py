@@ -35,7 +35,7 @@ class Cli:
     """A coding CLI: its name for `omniroute connect`, the wire format that it speaks, and how it runs unattended.
 
     `ask` are the arguments after the command of `connect`, `{prompt}` in place of the prompt; `may_run` those that let
-    it run commands. `shell` is its tool for commands, `command` and `arguments` what that tool takes.
+    it run commands. `env` and `files` (in the folder that it works in) only keep it quiet. `shell` is its tool for commands, `command` and `arguments` what that tool takes.
     """
 
     name: str
@@ -52,6 +52,14 @@ class Cli:
         """The arguments with which its shell tool runs a command."""
         return {self.command: command, **self.arguments}
 
+
+_QUIET = """{
+  "privacy": {"usageStatisticsEnabled": false},
+  "telemetry": {"enabled": false},
+  "general": {"disableAutoUpdate": true, "enableAutoUpdate": false}
+}
+"""
+"""Settings of the folder that Gemini CLI or its offspring works in: no word to anyone but the gateway."""
 
 CLIS = (
     Cli(
@@ -80,14 +88,8 @@ CLIS = (
         ask=("-p", "{prompt}"),
         may_run=("-y",),
         shell="run_shell_command",
-        env={
-            "GEMINI_CLI_TRUST_WORKSPACE": "true",
-            "GEMINI_CLI_SYSTEM_SETTINGS_PATH": "{home}/system-settings.json",
-        },
-        files={
-            "~/system-settings.json": '{"privacy": {"usageStatisticsEnabled": false}, '
-            '"telemetry": {"enabled": false}, "general": {"enableAutoUpdate": false}}'
-        },
+        env={"GEMINI_CLI_TRUST_WORKSPACE": "true"},
+        files={".gemini/settings.json": _QUIET},
     ),
     Cli(
         "qwen",
@@ -96,13 +98,7 @@ CLIS = (
         may_run=("-y",),
         shell="run_shell_command",
         arguments={"is_background": False},
-        env={
-            "QWEN_CODE_SYSTEM_SETTINGS_PATH": "{home}/system-settings.json",
-        },
-        files={
-            "~/system-settings.json": '{"privacy": {"usageStatisticsEnabled": false}, '
-            '"telemetry": {"enabled": false}, "general": {"disableAutoUpdate": true}}'
-        },
+        files={".qwen/settings.json": _QUIET},
     ),
     Cli(
         "opencode",
@@ -151,24 +147,22 @@ async def run(
     found = program(command)
     if found is None:
         raise FileNotFoundError(f"{command} is neither in {FOLDER} nor on the PATH")
-    _lay_out(tool, cli, home)
-    asked = [part.replace("{prompt}", prompt) for part in cli.ask]
     work = home / "work"
+    _write({file.path.replace("~", str(home), 1): file.content for file in tool.files})
+    _write({str(work / path): text for path, text in cli.files.items()})
+    asked = [part.replace("{prompt}", prompt) for part in cli.ask]
     work.mkdir(exist_ok=True)
     arguments = [found, *given, *asked, *(cli.may_run if tools else ())]
     return await _watched(arguments, _environment(tool, cli, home, found), work, limit)
 
 
-def _lay_out(tool: Tool, cli: Cli, home: Path) -> None:
-    texts = {file.path: file.content for file in tool.files} | dict(cli.files)
+def _write(texts: Mapping[str, str]) -> None:
     for path, text in texts.items():
-        target = Path(path.replace("~", str(home), 1))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def _environment(tool: Tool, cli: Cli, home: Path, found: str) -> dict[str, str]:
-    added = {name: value.replace("{home}", str(home)) for name, value in cli.env.items()}
     return {
         "PATH": f"{Path(found).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
@@ -176,7 +170,7 @@ def _environment(tool: Tool, cli: Cli, home: Path, found: str) -> dict[str, str]
         "TERM": "dumb",
         "LANG": "C.UTF-8",
         **tool.env,
-        **added,
+        **cli.env,
     }
 
 

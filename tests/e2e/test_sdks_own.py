@@ -2,52 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from itertools import product
 
 import pytest
+import pytest_asyncio
 
-from omniroute.testing import FakeUpstream, Running, Script, Scripted, gateway
+from omniroute.testing import FakeUpstream, Scripted, Seen, gateway
 from tests.fidelity import own_answers as own
-from tests.fidelity.clients import CLIENTS, Client, Offer
+from tests.fidelity.clients import CLIENTS, Client, Heard, Offer
 from tests.fidelity.meaning import Call, settle
-from tests.fidelity.replay import PROVIDER_OF, configuration
+from tests.fidelity.replay import BASE, PROVIDER_OF, asked_model
 
-# A broken stream leaves the SDK's own connection unclosed until the garbage collector comes.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    # A broken stream leaves the SDK's own connection unclosed until the garbage collector comes.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
-each_client = pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: str(kind.wire))
-each_upstream = pytest.mark.parametrize("upstream", PROVIDER_OF, ids=lambda wire: f"from-{wire}")
+WIRES = tuple(PROVIDER_OF)
+each_client = pytest.mark.parametrize("client", WIRES)
+each_upstream = pytest.mark.parametrize("upstream", WIRES, ids=lambda wire: f"from-{wire}")
 plain_and_stream = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-OFFERS = (Offer(own.TOOL),)
 
-Serve = Callable[[Script], AbstractAsyncContextManager[Running]]
+Sdks = dict[str, Client]
 
 
-@asynccontextmanager
-async def serve(script: Script) -> AsyncIterator[Running]:
+def provider(upstream: str, client: str, purpose: str) -> str:
+    """A provider for each case: an account that failed rests, and must not spoil another test."""
+    return f"{PROVIDER_OF[upstream]}-{PROVIDER_OF[client]}-{purpose}"
+
+
+def script(seen: Seen) -> Scripted:
+    """The model's name says what is to happen: `answer.…`, `limited.…` or `cut.…`, then the upstream's format."""
+    what, _, wire = asked_model(seen).partition(".")
+    if what == "limited":
+        return Scripted(status=429, json=own.LIMITED[wire], headers={"Retry-After": "17"})
+    if what == "cut":
+        return own.cut(wire)
+    return own.answer(wire, "stream" in seen.path or seen.json.get("stream") is True)
+
+
+def configuration(url: str) -> str:
+    lines = ["providers:"]
+    for upstream, client, purpose in product(WIRES, WIRES, ("answer", "limited", "limited-stream", "cut")):
+        lines.append(
+            f"  {provider(upstream, client, purpose)}: {{format: {upstream}, base_url: '{url}{BASE[upstream]}',"
+            " retry: {attempts: 1}, accounts: {a: {key: k1}}}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sdks() -> AsyncIterator[Sdks]:
+    """Each SDK, at one gateway in front of one upstream."""
     async with FakeUpstream(script) as upstream, gateway(configuration(upstream.url)) as running:
-        yield running
+        clients = {kind.wire: kind(running.url) for kind in CLIENTS}
+        yield clients
+        for client in clients.values():
+            await client.close()
 
 
-@asynccontextmanager
-async def sdk(kind: type[Client], running: Running) -> AsyncIterator[Client]:
-    client = kind(running.url)
-    try:
-        yield client
-    finally:
-        await client.close()
+async def hear(sdks: Sdks, client: str, upstream: str, purpose: str, stream: bool) -> Heard:
+    what = purpose.partition("-")[0]
+    return await sdks[client].hear(
+        f"{provider(upstream, client, purpose)}/{what}.{upstream}",
+        stream=stream,
+        own=client == upstream,
+        offers=[Offer(own.TOOL)],
+    )
 
 
 @each_client
 @each_upstream
 @plain_and_stream
-async def test_thought_text_and_a_tool_call(kind: type[Client], upstream: str, stream: bool) -> None:
+async def test_thought_text_and_a_tool_call(sdks: Sdks, client: str, upstream: str, stream: bool) -> None:
     """Text, reasoning, the call with its arguments, the finish and the usage are what the upstream said."""
-    async with serve([own.answer(upstream, stream)]) as running, sdk(kind, running) as client:
-        heard = await client.hear(
-            f"{PROVIDER_OF[upstream]}/m", stream=stream, own=kind.wire == upstream, offers=OFFERS
-        )
+    heard = await hear(sdks, client, upstream, "answer", stream)
     assert (heard.crash, heard.shape) == ("", [])
     meaning = settle(heard.meaning)
     assert meaning.error is None
@@ -65,13 +96,9 @@ async def test_thought_text_and_a_tool_call(kind: type[Client], upstream: str, s
 @each_client
 @each_upstream
 @plain_and_stream
-async def test_a_rate_limit_comes_with_its_wait(kind: type[Client], upstream: str, stream: bool) -> None:
+async def test_a_rate_limit_comes_with_its_wait(sdks: Sdks, client: str, upstream: str, stream: bool) -> None:
     """The SDK raises its error for 429, with the words of the upstream and `Retry-After`."""
-    limited = Scripted(status=429, json=own.LIMITED[upstream], headers={"Retry-After": "17"})
-    async with serve([limited]) as running, sdk(kind, running) as client:
-        heard = await client.hear(
-            f"{PROVIDER_OF[upstream]}/m", stream=stream, own=kind.wire == upstream, offers=OFFERS
-        )
+    heard = await hear(sdks, client, upstream, "limited-stream" if stream else "limited", stream)
     failure = heard.meaning.error
     assert failure is not None, heard.crash
     assert (failure.status, failure.kind) == (429, "rate_limit")
@@ -81,10 +108,9 @@ async def test_a_rate_limit_comes_with_its_wait(kind: type[Client], upstream: st
 
 @each_client
 @plain_and_stream
-async def test_an_unknown_model_is_not_found(kind: type[Client], stream: bool) -> None:
+async def test_an_unknown_model_is_not_found(sdks: Sdks, client: str, stream: bool) -> None:
     """The gateway's own 404 is the SDK's error for a model that is not there, and names it."""
-    async with serve([Scripted()]) as running, sdk(kind, running) as client:
-        heard = await client.hear("nobody/m", stream=stream, own=False)
+    heard = await sdks[client].hear("nobody/m", stream=stream, own=False)
     failure = heard.meaning.error
     assert failure is not None, heard.crash
     assert (failure.status, failure.kind) == (404, "not_found")
@@ -93,12 +119,9 @@ async def test_an_unknown_model_is_not_found(kind: type[Client], stream: bool) -
 
 @each_client
 @each_upstream
-async def test_a_stream_cut_in_the_middle_raises(kind: type[Client], upstream: str) -> None:
+async def test_a_stream_cut_in_the_middle_raises(sdks: Sdks, client: str, upstream: str) -> None:
     """A stream that broke after some text does not look like a complete answer: the SDK raises its error."""
-    async with serve([own.cut(upstream)]) as running, sdk(kind, running) as client:
-        heard = await client.hear(
-            f"{PROVIDER_OF[upstream]}/m", stream=True, own=kind.wire == upstream, offers=OFFERS
-        )
+    heard = await hear(sdks, client, upstream, "cut", stream=True)
     assert heard.crash == ""
     assert heard.meaning.error is not None
     assert heard.meaning.error.kind == "server"

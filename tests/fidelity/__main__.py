@@ -67,7 +67,9 @@ def requests_main(found: list[str], options: argparse.Namespace) -> int:
     shown = ("fail", "told", "refused") if options.lossy else ("fail", "refused")
     for s in sent:
         if s.verdict in shown:
-            print(f"{s.verdict.upper()} {s.id}: {s.client} → {s.upstream}: {'; '.join(s.differences)} [{s.told}]")
+            print(
+                f"{s.verdict.upper()} {s.id}: {s.client} → {s.upstream}: {'; '.join(s.differences)} [{s.told}]"
+            )
     if options.json:
         options.json.write_text(json.dumps([asdict(s) for s in sent], indent=1, ensure_ascii=False) + "\n")
     return 1 if total["fail"] else 0
@@ -79,9 +81,8 @@ def table(outcomes: list[Outcome]) -> str:
     pairs = sorted({(o.upstream, o.client) for o in outcomes})
     lines = [f"{'upstream':<20}{'client':<20}{'pass':>6}{'lossy':>7}{'fail':>6}"]
     lines += [
-        f"{up:<20}{client:<20}" + "".join(
-            f"{counts[up, client, v]:>{w}}" for v, w in (("pass", 6), ("lossy", 7), ("fail", 6))
-        )
+        f"{up:<20}{client:<20}"
+        + "".join(f"{counts[up, client, v]:>{w}}" for v, w in (("pass", 6), ("lossy", 7), ("fail", 6)))
         for up, client in pairs
     ]
     total = Counter(o.verdict for o in outcomes)

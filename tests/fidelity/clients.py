@@ -85,7 +85,9 @@ class Client(ABC):
 
 def dump(value: Any) -> dict[str, Any]:
     """What an SDK's object holds and was sent, as the API's own JSON."""
-    document: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+    document: dict[str, Any] = value.model_dump(
+        mode="json", by_alias=True, exclude_unset=True, warnings=False
+    )
     return document
 
 
@@ -118,7 +120,9 @@ class _OpenAI(Client):
             failure.retry_after = _retry_after(error)
             return failure
         if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
-            body = error.body if isinstance(error.body, dict) else {"message": error.message, "type": error.type}
+            body = (
+                error.body if isinstance(error.body, dict) else {"message": error.message, "type": error.type}
+            )
             return read_chat.error({"error": body}, None)
         return None
 
@@ -155,7 +159,9 @@ class OpenAIChat(_OpenAI):
                     shape += misshapen(event.chunk)
             # The final completion would be refused for a length finish; the snapshot is the same, unjudged.
             answer = stream.current_completion_snapshot
-        return Heard(read_chat.read(answer.model_dump(mode="json", exclude_none=True, warnings=False)), shape[:3])
+        return Heard(
+            read_chat.read(answer.model_dump(mode="json", exclude_none=True, warnings=False)), shape[:3]
+        )
 
 
 def _chat_tool(offer: Offer) -> dict[str, Any]:

@@ -86,7 +86,10 @@ def _choice(expected: Choice, got: Choice) -> Iterator[tuple[str, str]]:
         if one != other:
             yield field, f"{one} became {other}"
     if missing := expected.citations - got.citations:
-        yield "citations", f"{len(missing)} of {len(expected.citations)} are missing: {sorted(missing)[0]:.80}"
+        yield (
+            "citations",
+            f"{len(missing)} of {len(expected.citations)} are missing: {sorted(missing)[0]:.80}",
+        )
     if invented := {c for c in got.citations - expected.citations if c.startswith("http")}:
         yield "citations.invented", f"{min(invented):.80}"
     if expected.server != got.server:
@@ -102,7 +105,9 @@ def _same_words(one: list[str], other: list[str]) -> bool:
 
 def _apart(one: str, other: str) -> str:
     """Both from a little before the place where they part."""
-    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
     start = max(0, at - 15)
     return f"from {start}: {one[start : start + 70]!r} became {other[start : start + 70]!r}"
 

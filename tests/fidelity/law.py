@@ -46,7 +46,11 @@ def _broken(expected: Choice, got: Choice) -> bool:
 
 def _between_gateway_and_provider(expected: Meaning, got: Meaning) -> bool:
     """The gateway's own key was refused: the client must not think that it was its key."""
-    refused = expected.error is not None and expected.error.kind in ("authentication", "permission", "billing")
+    refused = expected.error is not None and expected.error.kind in (
+        "authentication",
+        "permission",
+        "billing",
+    )
     bad_key = expected.error is not None and "api key" in expected.error.message.lower()
     return (refused or bad_key) and got.error is not None and got.error.status in (502, 503)
 

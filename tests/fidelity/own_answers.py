@@ -232,9 +232,7 @@ GEMINI_PARTS: list[Doc] = [
     {"functionCall": {"name": TOOL, "args": ARGUMENTS}, "thoughtSignature": "c2lnbmVk"},
 ]
 GEMINI: Doc = {
-    "candidates": [
-        {"content": {"role": "model", "parts": GEMINI_PARTS}, "finishReason": "STOP", "index": 0}
-    ],
+    "candidates": [{"content": {"role": "model", "parts": GEMINI_PARTS}, "finishReason": "STOP", "index": 0}],
     "usageMetadata": GEMINI_USAGE,
     "modelVersion": "m",
     "responseId": "r1",
@@ -270,7 +268,9 @@ CUT_AFTER = {"openai-chat": 4, "openai-responses": 11, "anthropic-messages": 8, 
 """So many events of each stream bring the thought and the text, and no more."""
 
 LIMITED: dict[str, Doc] = {
-    "openai-chat": {"error": {"message": "Slow down.", "type": "rate_limit_error", "param": None, "code": None}},
+    "openai-chat": {
+        "error": {"message": "Slow down.", "type": "rate_limit_error", "param": None, "code": None}
+    },
     "openai-responses": {
         "error": {"message": "Slow down.", "type": "rate_limit_error", "param": None, "code": None}
     },

@@ -68,7 +68,9 @@ def _content(choice: Choice, content: Any) -> None:
             choice.texts.append(part.get("text") or "")
         elif part.get("type") == "thinking":
             inner = part.get("thinking")
-            choice.reasoning += [inner] if isinstance(inner, str) else [p.get("text", "") for p in inner or []]
+            choice.reasoning += (
+                [inner] if isinstance(inner, str) else [p.get("text", "") for p in inner or []]
+            )
         elif part.get("type") == "refusal":
             choice.refusal += part.get("refusal") or ""
         elif part.get("type") == "image_url":

@@ -149,4 +149,8 @@ def streamed_twice(events: list[dict[str, Any]]) -> list[str]:
             whole["reasoning"] += "".join(p.get("text") or "" for p in parts)
         elif kind in ("function_call", "custom_tool_call"):
             whole["arguments"] += item.get("arguments") or item.get("input") or ""
-    return [f"{n}: streamed {deltas[n]!r:.80}, at the end {whole[n]!r:.80}" for n in deltas if deltas[n] != whole[n]]
+    return [
+        f"{n}: streamed {deltas[n]!r:.80}, at the end {whole[n]!r:.80}"
+        for n in deltas
+        if deltas[n] != whole[n]
+    ]

@@ -51,9 +51,7 @@ def names(wires: Iterable[str] = ()) -> list[str]:
     """`folder/id` of every recording that is replayed, of these upstream formats (none: of all)."""
     wanted = set(wires) or set(PROVIDER_OF)
     folders = [f for f, wire in WIRE_OF_FOLDER.items() if wire in wanted]
-    return sorted(
-        e["file"].removesuffix(".json") for e in recordings.index() if e["wire_format"] in folders
-    )
+    return sorted(e["file"].removesuffix(".json") for e in recordings.index() if e["wire_format"] in folders)
 
 
 def wire_of(recording: Recording) -> str:
@@ -205,5 +203,8 @@ async def replaying(tapes: Mapping[str, Tape]) -> AsyncIterator[Running]:
     def answer(seen: Seen) -> Scripted:
         return tapes[asked_model(seen)].answer
 
-    async with FakeUpstream(answer) as upstream, gateway(configuration(upstream.url), state=restless()) as running:
+    async with (
+        FakeUpstream(answer) as upstream,
+        gateway(configuration(upstream.url), state=restless()) as running,
+    ):
         yield running

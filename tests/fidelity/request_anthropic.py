@@ -50,7 +50,9 @@ def _result(request: Request, block: dict[str, Any]) -> None:
     for part in parts:
         if part.get("type") in ("image", "document"):
             _media(request, "user", part)
-    request.result(block.get("tool_use_id"), "".join(p.get("text") or "" for p in parts if p.get("type") == "text"))
+    request.result(
+        block.get("tool_use_id"), "".join(p.get("text") or "" for p in parts if p.get("type") == "text")
+    )
 
 
 def _media(request: Request, role: Any, block: dict[str, Any]) -> None:

@@ -44,7 +44,9 @@ def _message(request: Request, message: dict[str, Any]) -> None:
         return
     if role in ("tool", "function"):
         _pictures(request, content)
-        request.result(message.get("tool_call_id"), _words(content), message.get("name") if role == "function" else None)
+        request.result(
+            message.get("tool_call_id"), _words(content), message.get("name") if role == "function" else None
+        )
         return
     said = "user" if role == "user" else "assistant"
     request.say(said, _words(content) or (message.get("refusal") or ""))
@@ -107,7 +109,9 @@ def choice(said: Any, nested: str | None) -> tuple[str, tuple[str, ...]] | None:
         return None
     if said.get("type") == "allowed_tools":
         inner = said.get("allowed_tools") or said
-        names = tuple(sorted((t.get(nested) or t).get("name", "") if nested else t["name"] for t in inner["tools"]))
+        names = tuple(
+            sorted((t.get(nested) or t).get("name", "") if nested else t["name"] for t in inner["tools"])
+        )
         return f"allowed-{inner.get('mode')}", names
     inner = said.get(said.get("type") or nested) if nested else said
     name = (inner or said).get("name")

@@ -62,7 +62,9 @@ def read(doc: dict[str, Any]) -> Request:
 
 def _part(request: Request, role: str, part: dict[str, Any]) -> None:
     if "functionCall" in part:
-        request.call(part["functionCall"].get("id"), part["functionCall"]["name"], part["functionCall"].get("args"))
+        request.call(
+            part["functionCall"].get("id"), part["functionCall"]["name"], part["functionCall"].get("args")
+        )
     elif "functionResponse" in part:
         _response(request, part["functionResponse"])
     elif "inlineData" in part or "fileData" in part:

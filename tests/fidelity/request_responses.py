@@ -73,7 +73,9 @@ def _pictures(request: Request, content: Any) -> None:
 def _tool(request: Request, tool: dict[str, Any]) -> None:
     kind = tool.get("type")
     if kind == "function":
-        request.tools[tool["name"]] = Tool(tool.get("description") or "", skeleton(tool.get("parameters") or {}))
+        request.tools[tool["name"]] = Tool(
+            tool.get("description") or "", skeleton(tool.get("parameters") or {})
+        )
     elif kind == "custom":
         request.tools[tool["name"]] = Tool(tool.get("description") or "", custom=True)
     else:

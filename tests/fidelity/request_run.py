@@ -161,7 +161,9 @@ def _judge(
 
 def lawful(difference: tuple[str, str], target: str) -> bool:
     """The least output that the Responses API takes is 16 tokens."""
-    return target == "openai-responses" and difference[0] == "max_tokens" and difference[1].endswith("became 16")
+    return (
+        target == "openai-responses" and difference[0] == "max_tokens" and difference[1].endswith("became 16")
+    )
 
 
 def _message(text: str) -> str:

@@ -137,3 +137,20 @@ def test_a_bad_file_at_the_start_is_fatal_and_says_where(tmp_path: Path) -> None
         timeout=30,
     )
     assert missing.returncode == 2
+
+
+async def test_limits_of_headers_and_connections() -> None:
+    config = "server: {limits: {headers: 2KiB, connections: 2}}\nproviders: {demo: {}}"
+    path, body = call("openai-chat", "demo")
+    async with gateway(config) as gw, aiohttp.ClientSession() as session:
+        async with session.post(gw.url + path, json=body, headers={"X-Pad": "x" * 3000}) as answer:
+            assert answer.status == 431
+        idle = [await asyncio.open_connection("127.0.0.1", int(gw.url.rpartition(":")[2])) for _ in range(2)]
+        async with session.post(gw.url + path, json=body) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        for _, writer in idle:
+            writer.close()
+            await writer.wait_closed()
+        await asyncio.sleep(0.05)
+        async with session.post(gw.url + path, json=body) as answer:
+            assert answer.status == 200
