@@ -11,7 +11,7 @@ from omniroute.errors import Problem, Refused
 from omniroute.pipeline.exchange import Exchange
 from omniroute.pipeline.parts import Edit
 from omniroute.wire.conversation import Doc
-from omniroute.wire.sse import EventSplitter, frame
+from omniroute.wire.bridge import FRAMES, SPLITTERS
 
 encode = msgspec.json.Encoder().encode
 
@@ -47,14 +47,15 @@ def apply(
 
 
 class EventEdits:
-    """Edits each JSON event of a server-sent stream; others pass."""
+    """Edits each JSON event of a stream of this framing; others pass."""
 
-    __slots__ = ("_edits", "_names", "_splitter")
+    __slots__ = ("_edits", "_frame", "_names", "_splitter")
 
-    def __init__(self, edits: Sequence[Edit], names: Mapping[str, Any]) -> None:
+    def __init__(self, edits: Sequence[Edit], names: Mapping[str, Any], framing: str = "sse") -> None:
         self._edits = edits
         self._names = names
-        self._splitter = EventSplitter()
+        self._splitter = SPLITTERS[framing]()
+        self._frame = FRAMES[framing]
 
     def feed(self, chunk: bytes) -> bytes:
         return b"".join([self._event(e.name, e.data) for e in self._splitter.feed(chunk)])
@@ -66,10 +67,10 @@ class EventEdits:
         try:
             document = msgspec.json.decode(data)
         except msgspec.DecodeError:
-            return frame(data, name)
+            return self._frame(data, name)
         if not isinstance(document, dict):
-            return frame(data, name)
-        return frame(encode(apply(self._edits, document, self._names)), name)
+            return self._frame(data, name)
+        return self._frame(encode(apply(self._edits, document, self._names)), name)
 
 
 def edited_answer(

@@ -184,7 +184,8 @@ class _Translation:
                 exchange.watch = watch
                 stream.tap(watch)
             if edits:
-                stream.tap(EventEdits(edits, names_of(exchange)))
+                wire = exchange.wire if side == "client" else self._upstream.wire
+                stream.tap(EventEdits(edits, names_of(exchange), wire.framing))
         stream.keep_alive = b"" if exchange.array else exchange.wire.keep_alive
         stream.event_ends = exchange.wire.event_ends
         return reply

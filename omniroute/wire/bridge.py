@@ -26,13 +26,15 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.names import NameMap
-from omniroute.wire.ndjson import LineSplitter
-from omniroute.wire.sse import EventSplitter
+from omniroute.wire.ndjson import LineSplitter, line
+from omniroute.wire.sse import EventSplitter, frame
 
 encode = msgspec.json.Encoder().encode
 
 SPLITTERS: dict[str, Callable[[], Splitter]] = {"sse": EventSplitter, "ndjson": LineSplitter}
 """Framing → a new splitter of a stream of that framing."""
+FRAMES: dict[str, Callable[[bytes, str], bytes]] = {"sse": frame, "ndjson": line}
+"""Framing → an event of such a stream, made of its payload and its name."""
 
 
 def translate_request(

@@ -52,6 +52,7 @@ def _events(lines: list[bytes]) -> list[Event]:
     return [Event("", data) for data in (line.strip(_BLANK) for line in lines) if data]
 
 
-def line(data: bytes) -> bytes:
-    """One document, ready to send. `data` must hold no line break (JSON from an encoder never does)."""
+def line(data: bytes, name: str = "") -> bytes:
+    """One document, ready to send. `data` must hold no line break (JSON from an encoder never does), and a
+    line has no name."""
     return data + b"\n"

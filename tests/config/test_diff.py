@@ -52,7 +52,7 @@ def test_differences(old: str, new: str, lines: list[str]) -> None:
     [
         ("server: {drain: 1s}", []),
         ("server: {workers: 2}", ["server.workers"]),
-        ("server: {limits: {headers: 1KiB, body: 1KiB}}", ["server.limits.headers"]),
+        ("server: {data_dir: /x, limits: {body: 1KiB}}", ["server.data_dir"]),
         ("store: sqlite:other.db", ["store"]),
     ],
 )

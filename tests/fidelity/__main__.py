@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.fidelity import request_run
-from tests.fidelity.replay import PROVIDER_OF, names
+from tests.fidelity.replay import PROVIDER_OF, documented, names, tape
 from tests.fidelity.run import Outcome, run
 from tests.support import recordings
 
@@ -24,10 +24,12 @@ def main() -> int:
     if not recordings.index():
         print("../shared/recordings is not here: nothing to prove with", file=sys.stderr)
         return 2
-    found = [n for n in names(options.wire) if not options.id or any(i in n for i in options.id)]
+    chosen = [n for n in names(options.wire) if _wanted(n, options.id)]
     if options.requests:
-        return requests_main(found[: options.limit], options)
-    outcomes = asyncio.run(run(found[: options.limit], options.client, jobs=options.jobs))
+        return requests_main(chosen[: options.limit], options)
+    tapes = [tape(n) for n in chosen]
+    tapes += [t for t in documented(options.wire) if _wanted(t.recording.id, options.id)]
+    outcomes = asyncio.run(run(tapes[: options.limit], options.client, jobs=options.jobs))
     print(table(outcomes))
     for line in failures(outcomes):
         print(line)
@@ -38,6 +40,10 @@ def main() -> int:
         document = [{**asdict(o), "verdict": o.verdict} for o in outcomes]
         options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 1 if any(o.verdict == "fail" for o in outcomes) else 0
+
+
+def _wanted(name: str, parts: list[str]) -> bool:
+    return not parts or any(part in name for part in parts)
 
 
 def _options() -> argparse.Namespace:

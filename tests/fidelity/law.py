@@ -88,7 +88,16 @@ LAWS = (
 )
 
 
+def _status(meaning: Meaning) -> int | None:
+    return meaning.error.status if meaning.error is not None else None
+
+
 ERROR_LAWS = (
+    (
+        ("error.status",),
+        "529 is a status of one format; elsewhere it is 503",
+        lambda expected, got: (_status(expected), _status(got)) == (529, 503),
+    ),
     (
         ("error.status", "error.kind"),
         "the provider refused the gateway's key, which is no matter of the client's own",

@@ -118,4 +118,12 @@ def error(doc: Any, status: int | None) -> Failure:
         inner = {"message": str(inner)}
     status = status or inner.get("code")
     kind = ERROR_KIND.get(inner.get("status") or "") or kind_of_status(status)
-    return Failure(kind, status, str(inner.get("message") or ""))
+    return Failure(kind, status, str(inner.get("message") or ""), _retry_delay(inner))
+
+
+def _retry_delay(inner: dict[str, Any]) -> str | None:
+    """What `google.rpc.RetryInfo` says: seconds with an `s`."""
+    for detail in inner.get("details") or []:
+        if isinstance(detail, dict) and str(detail.get("@type")).endswith("RetryInfo"):
+            return str(detail.get("retryDelay") or "").removesuffix("s") or None
+    return None

@@ -92,6 +92,37 @@ class Tape:
         return list(found.values())
 
 
+WIRE_OF_MAKER = {
+    "openai": "openai-chat",
+    "azure": "openai-chat",
+    "anthropic": "anthropic-messages",
+    "gemini": "gemini-generate",
+}
+"""Whose errors are documented, and the folder that their format has."""
+
+
+def documented(wires: Iterable[str] = ()) -> list[Tape]:
+    """Errors that no public recording holds, in the shape that the providers document."""
+    path = recordings.SHARED / "recordings" / "documented-errors.json"
+    if not path.is_file():
+        return []
+    tapes = []
+    for number, error in enumerate(json.loads(path.read_text())["errors"]):
+        recording = Recording(
+            id=f"documented-{number}-{error['provider']}-{error['status']}",
+            wire_format=WIRE_OF_MAKER[error["provider"]],
+            features=("error",),
+            streaming=False,
+            status=error["status"],
+            request=None,
+            headers=error["headers"],
+            body=error["body"],
+            meta={},
+        )
+        tapes.append(_tape(recording, recording.body))
+    return [t for t in tapes if not wires or t.wire in wires]
+
+
 @cache
 def tape(name: str) -> Tape:
     """A recording by `folder/id`. An array-framed Gemini stream is put into events: the gateway asks for them."""
@@ -99,6 +130,10 @@ def tape(name: str) -> Tape:
     body = recording.body
     if recording.streaming and isinstance(body, list):
         body = "".join(f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in body)
+    return _tape(recording, body)
+
+
+def _tape(recording: Recording, body: Any) -> Tape:
     return Tape(recording, _scripted(recording, body), settle(_meaning(recording, body)))
 
 
@@ -138,7 +173,8 @@ def _meaning(recording: Recording, body: Any) -> Meaning:
     wire = wire_of(recording)
     if recording.status >= 400:
         failure = FAILED[wire](_json(body), recording.status)
-        failure.retry_after = {k.lower(): v for k, v in recording.headers.items()}.get("retry-after")
+        headers = {k.lower(): v for k, v in recording.headers.items()}
+        failure.retry_after = headers.get("retry-after") or failure.retry_after
         return Meaning(error=failure)
     if isinstance(body, str):
         return STREAMED[wire](events(body))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.fidelity.clients import CLIENTS, Client, Heard
 from tests.fidelity.compare import Difference, Verdict, compare, verdict
 from tests.fidelity.law import ARTEFACTS
 from tests.fidelity.meaning import settle
-from tests.fidelity.replay import Tape, replaying, tape
+from tests.fidelity.replay import Tape, replaying
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,13 @@ async def hear(client: Client, recorded: Tape) -> Outcome:
 
 
 async def run(
-    names: Iterable[str],
+    tapes: Sequence[Tape],
     clients: Sequence[str] = (),
     *,
     jobs: int = 8,
     told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Every one of these recordings (`folder/id`) × clients (wire names; none: all four)."""
-    tapes = [tape(name) for name in names]
+    """Every one of these recordings × clients (wire names; none: all four)."""
     gate = asyncio.Semaphore(jobs)
     outcomes: list[Outcome] = []
 
