@@ -12,7 +12,8 @@ from typing import Any
 from omniroute.config.diff import differences, needs_restart
 from omniroute.config.excerpt import text_report
 from omniroute.config.load import Draft, draft, find_config, load
-from omniroute.config.show import STAGES, blame, show
+from omniroute.config.show import STAGES, as_yaml, blame, show
+from omniroute.engine.plans import all_plans
 from omniroute.errors import ConfigError, ConfigUnreadable
 from omniroute.registry import load as load_registry
 
@@ -34,11 +35,14 @@ def _register_show(verbs: Any) -> None:
     parser = verbs.add_parser(
         "show",
         help="print a step of the load as YAML",
-        description="source: as written. merged: files and catalogue in one. normalised: short forms made long.",
+        description="source: as written. merged: files and catalogue in one. normalised: short forms made long. "
+        "plan: what every name leads to.",
         epilog="example: omniroute config show --stage merged",
     )
     parser.add_argument("--config", "-c", help="the configuration file")
-    parser.add_argument("--stage", choices=STAGES, default="normalised", help="which step (normalised)")
+    parser.add_argument(
+        "--stage", choices=(*STAGES, "plan"), default="normalised", help="which step (normalised)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run_show)
 
@@ -63,18 +67,35 @@ def _register_diff(verbs: Any) -> None:
         description="What changed between two configurations: names, never values. Exits 2 when they differ.",
         epilog="example: omniroute config diff old/omniroute.yaml omniroute.yaml",
     )
-    parser.add_argument("old")
-    parser.add_argument("new")
+    parser.add_argument("old", help="the file as it was")
+    parser.add_argument("new", help="the file as it is to be")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run_diff)
 
 
 def run_show(args: argparse.Namespace) -> int:
+    if args.stage == "plan":
+        return _show_plans(args)
     found = _draft(args)
     if found is None:
         return 2
     print(show(found, args.stage, as_json=args.json), end="")
     return _problems(found)
+
+
+def _show_plans(args: argparse.Namespace) -> int:
+    """What every combo, alias and the default lead to, with nothing cooling and an empty request."""
+    path = find_config(args.config, os.environ, Path.cwd())
+    try:
+        plans = all_plans(path, os.environ, load_registry())
+    except ConfigUnreadable as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(plans, indent=2) if args.json else as_yaml(plans), end="\n" if args.json else "")
+    return 0
 
 
 def run_blame(args: argparse.Namespace) -> int:

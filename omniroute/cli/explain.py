@@ -11,16 +11,15 @@ from typing import Any
 
 import msgspec
 
-from omniroute.config.load import find_config, load
-from omniroute.engine.build import Workshop, build
+from omniroute.config.load import find_config
 from omniroute.engine.generation import Generation
+from omniroute.engine.plans import dry_generation, dry_plan, placed
 from omniroute.errors import ConfigError, ConfigUnreadable
 from omniroute.pipeline.compile import Pipeline
-from omniroute.registry import Registry
 from omniroute.registry import load as load_registry
-from omniroute.routing.explain import config_path, explanation, explanation_text
-from omniroute.routing.facts import BYTES_PER_TOKEN, Facts
-from omniroute.routing.plan import Step, plan
+from omniroute.routing.explain import explanation, explanation_text
+from omniroute.routing.facts import BYTES_PER_TOKEN
+from omniroute.routing.plan import Step
 from omniroute.state.state import State
 
 
@@ -39,11 +38,10 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    registry = load_registry()
     state = State()
+    path = find_config(args.config, os.environ, Path.cwd())
     try:
-        loaded = load(find_config(args.config, os.environ, Path.cwd()), env=os.environ, registry=registry)
-        generation = build(loaded, 1, Workshop(registry, state, _no_transport(registry), lambda record: None))
+        generation = dry_generation(path, os.environ, load_registry(), state)
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)
         return 2
@@ -61,26 +59,17 @@ def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int
     if args.key and caller is None:
         print(f"there is no key {args.key!r}", file=sys.stderr)
         return 1
-    facts = Facts(
-        model=model,
-        wire="openai-chat",
-        operation="chat",
-        stream=bool(document.get("stream")),
-        tokens=len(msgspec.json.encode(document)) // BYTES_PER_TOKEN,
-        headers={},
-        caller=caller,
-        document=lambda: document,
-    )
-
-    def place(step: Step) -> str:
-        return generation.loaded.place(config_path(step))
-
-    made = plan(generation.directory, facts, state, now=state.clock(), dice=state.dice)
+    tokens = len(msgspec.json.encode(document)) // BYTES_PER_TOKEN
+    made = dry_plan(generation, state, model, document=document, tokens=tokens, caller=caller)
     if made is None:
         near = generation.directory.near(model)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         print(f"there is no model, alias or combo {model!r}.{hint}", file=sys.stderr)
         return 1
+
+    def place(step: Step) -> str:
+        return placed(generation, step)
+
     if args.json:
         print(json.dumps(explanation(made, state.clock(), place), indent=2))
         return 0
@@ -128,8 +117,3 @@ def _stages(pipeline: Pipeline) -> list[dict[str, str]]:
 def _print_stages(pipeline: Pipeline) -> None:
     for row in _stages(pipeline):
         print(f"  {row['name']:<20} {row['shape']:<9} {row['from']}")
-
-
-def _no_transport(registry: Registry) -> Any:
-    """Building needs transports; explaining never sends."""
-    return lambda kind: registry.find("transport", kind)

@@ -52,12 +52,16 @@ StrategySpec = Annotated[Spec, msgspec.Meta(extra_json_schema={"x-component": "s
 
 
 class ServerLimits(Options, frozen=True, kw_only=True):
+    """What one request, and all together, may take."""
+
     body: Annotated[Size, option("Largest request body accepted.")] = Size(32 * 2**20)
     headers: Annotated[Size, option("Largest sum of request headers accepted.")] = Size(64 * 2**10)
     connections: Annotated[int, option("Most client connections at once; 0 means no limit.", ge=0)] = 0
 
 
 class Cors(Options, frozen=True, kw_only=True):
+    """Which pages in a browser may call."""
+
     origins: Annotated[
         tuple[str, ...], option('Origins that browsers may call from; "*" allows all, none allows none.')
     ] = ("*",)
@@ -95,6 +99,8 @@ class Server(Options, frozen=True, kw_only=True):
 
 
 class Auth(Options, frozen=True, kw_only=True):
+    """Whether callers need a key."""
+
     required: Annotated[
         bool | None,
         option("Whether a key is needed. Not set: needed as soon as a key is declared."),
@@ -112,11 +118,15 @@ class Limits(Options, frozen=True, kw_only=True):
 
 
 class Queue(Options, frozen=True, kw_only=True):
+    """The queue of requests that are over a limit."""
+
     size: Annotated[int, option("Most requests that wait.", ge=0)] = 100
     wait: Annotated[Duration, option("Longest wait of one request.")] = Duration(10)
 
 
 class Budget(Options, frozen=True, kw_only=True):
+    """Money that may be spent in a period."""
+
     usd: Annotated[Money, option("US dollars that may be spent.")]
     per: Annotated[Per, option("The period after which it starts again.")] = "month"
     mode: Annotated[Literal["hard", "soft"], option("hard refuses, soft goes on to a cheaper tier.")] = "hard"
@@ -158,6 +168,8 @@ class Price(Options, frozen=True, kw_only=True):
 
 
 class ThinkingLimits(Options, frozen=True, kw_only=True):
+    """What may be asked of the model's thinking."""
+
     min: Annotated[Count | None, option("Smallest thinking budget, in tokens.")] = None
     max: Annotated[Count | None, option("Largest thinking budget, in tokens.")] = None
     levels: Annotated[tuple[str, ...], option("Effort words that the model knows.")] = ()
@@ -181,6 +193,8 @@ class Model(Options, frozen=True, kw_only=True):
 
 
 class Quota(Options, frozen=True, kw_only=True):
+    """What a provider or an account grants in a window of time."""
+
     limit: Annotated[QuotaLimit, option("What may be used in one window.")]
     window: Annotated[
         Literal["rolling", "daily", "weekly", "monthly", "total"], option("When it starts again.")
@@ -190,9 +204,11 @@ class Quota(Options, frozen=True, kw_only=True):
 
 
 class QuotaLimit(Options, frozen=True, kw_only=True):
-    tokens: Count | None = None
-    requests: Count | None = None
-    usd: Money | None = None
+    """Tokens, requests, US dollars, or several of them."""
+
+    tokens: Annotated[Count | None, option("Tokens, prompt and answer together.")] = None
+    requests: Annotated[Count | None, option("Requests.")] = None
+    usd: Annotated[Money | None, option("US dollars.")] = None
 
 
 class Account(Options, frozen=True, kw_only=True):
@@ -230,6 +246,8 @@ class Timeouts(Options, frozen=True, kw_only=True):
 
 
 class Retry(Options, frozen=True, kw_only=True):
+    """How often one target is tried."""
+
     attempts: Annotated[int, option("Tries of one target, the first included.", ge=1, le=10)] = 2
     wait: Annotated[Duration, option("Longest wait before the second try; doubles, with full jitter.")] = (
         Duration(0.25)
@@ -238,6 +256,8 @@ class Retry(Options, frozen=True, kw_only=True):
 
 
 class Breaker(Options, frozen=True, kw_only=True):
+    """When a provider that fails is left alone for a while."""
+
     failures: Annotated[int, option("Failures in a row that open it.", ge=1)] = 5
     ratio: Annotated[float, option("Share of failures in the window that opens it.", gt=0, le=1)] = 0.5
     least: Annotated[int, option("Fewest requests in the window before the share counts.", ge=1)] = 10
@@ -259,6 +279,8 @@ class Outcome(Options, frozen=True, kw_only=True):
 
 
 class FormatEndpoint(Options, frozen=True, kw_only=True):
+    """One wire format of a provider, and where it is spoken."""
+
     base_url: Annotated[str, option("Where the vendor's SDK would point: …/v1 or …/v1beta.")]
     headers: Annotated[dict[str, HeaderText], option("Headers for this format only.")] = {}
     auth: ProviderAuth | None = None
@@ -380,6 +402,8 @@ class Match(Options, frozen=True, kw_only=True):
 
 
 class Route(Options, frozen=True, kw_only=True):
+    """Which pipeline serves a request."""
+
     match: Match = Match()
     pipeline: Annotated[str, option("Name of the pipeline that serves it.")]
 
@@ -388,6 +412,8 @@ class Route(Options, frozen=True, kw_only=True):
 
 
 class Log(Options, frozen=True, kw_only=True):
+    """The log: one line a request, and what the gateway has to say."""
+
     level: Annotated[Literal["debug", "info", "warning", "error"], option("The least that is logged.")] = (
         "info"
     )
@@ -398,10 +424,14 @@ class Log(Options, frozen=True, kw_only=True):
 
 
 class Metrics(Options, frozen=True, kw_only=True):
+    """Metrics for Prometheus."""
+
     enabled: Annotated[bool, option("Whether /-/metrics answers.")] = True
 
 
 class Tracing(Options, frozen=True, kw_only=True):
+    """Traces for OpenTelemetry."""
+
     enabled: Annotated[bool, option("Whether traces are exported.")] = False
     endpoint: Annotated[str | None, option("OTLP endpoint.")] = None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from omniroute.catalog.read import read_catalogue
 from omniroute.config.diff import differences, needs_restart
 from omniroute.config.load import Loaded, load
 from omniroute.engine.build import Workshop, build
@@ -18,6 +19,7 @@ from omniroute.errors import ConfigError, ConfigUnreadable, Finding
 from omniroute.pipeline.record import Record
 from omniroute.registry import Registry
 from omniroute.state.state import State
+from omniroute.transforms.expressions import condition
 from omniroute.upstream.transport import Transport
 
 log = logging.getLogger("omniroute")
@@ -57,6 +59,8 @@ class Runtime:
         self._env = env
         self._lenient = lenient
         self._lock = asyncio.Lock()
+        # Shipped with the program: read once, not at each reload.
+        self._catalogue = read_catalogue()
         self._transports: dict[str, Transport] = {}
         self._workshop = Workshop(registry, state, self._transport, write_record)
         self._generation: Generation | None = None
@@ -78,7 +82,7 @@ class Runtime:
 
     async def start(self) -> Generation:
         """Load and compile for the first time. Raises `ConfigError`, `ConfigUnreadable`: at the start a bad file is fatal."""
-        loaded = load(self.path, env=self._env, registry=self.registry, lenient=self._lenient)
+        loaded = self._load()
         generation = build(loaded, 1, self._workshop)
         self._generation = generation
         self._started_with = loaded
@@ -99,9 +103,7 @@ class Runtime:
     async def _reload(self, force: bool) -> ReloadResult:
         current = self.generation
         try:
-            loaded = await asyncio.to_thread(
-                load, self.path, env=self._env, registry=self.registry, lenient=self._lenient
-            )
+            loaded = await asyncio.to_thread(self._load)
             if loaded.digest == current.digest and not force:
                 return ReloadResult(ok=True, changed=False, generation=current.tag)
             generation = await asyncio.to_thread(build, loaded, current.number + 1, self._workshop)
@@ -122,6 +124,16 @@ class Runtime:
             changes=differences(current.loaded.settings, loaded.settings),
             pending_restart=pending,
             findings=list(loaded.findings),
+        )
+
+    def _load(self) -> Loaded:
+        return load(
+            self.path,
+            env=self._env,
+            registry=self.registry,
+            lenient=self._lenient,
+            catalogue=self._catalogue,
+            condition=condition,
         )
 
     async def wait_for(self, digest: str, seconds: float) -> bool:

@@ -1,4 +1,7 @@
-"""Stages in a list become one callable: order checked, gates fused, arounds folded, observers attached."""
+"""Stages in a list become one callable: gates fused, arounds folded, observers attached.
+
+Their order has been checked by `config/order.py`, from what the stages declare.
+"""
 
 from __future__ import annotations
 
@@ -18,45 +21,6 @@ class Step:
     stage: str
     part: Part
     place: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ordered:
-    """What the order check needs to know of a stage."""
-
-    name: str
-    needs: frozenset[str]
-    gives: frozenset[str]
-    place: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Misplaced:
-    """A stage that stands before what it needs. `given_by` is a stage further down that gives it, if any."""
-
-    stage: Ordered
-    missing: str
-    given_by: Ordered | None
-
-    def __str__(self) -> str:
-        text = f"`{self.stage.name}` needs `{self.missing}`, and no stage above gives it."
-        if self.given_by is None:
-            return text
-        line = self.stage.place.rpartition(":")[2]
-        before = f"line {line}" if line.isdigit() else f"`{self.stage.name}`"
-        return f"{text}\n  `{self.given_by.name}` gives `{self.missing}`: put it before {before}."
-
-
-def check_order(stages: Sequence[Ordered]) -> list[Misplaced]:
-    """Every stage whose needs are not given above it."""
-    given: set[str] = set()
-    wrong: list[Misplaced] = []
-    for index, stage in enumerate(stages):
-        for missing in sorted(stage.needs - given):
-            below = next((s for s in stages[index + 1 :] if missing in s.gives), None)
-            wrong.append(Misplaced(stage, missing, below))
-        given |= stage.gives
-    return wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import msgspec
 from omniroute.errors import Problem, Refused
 from omniroute.pipeline.exchange import Exchange
 from omniroute.pipeline.parts import Edit
-from omniroute.wire.conversation import Doc
 from omniroute.wire.bridge import FRAMES, SPLITTERS
+from omniroute.wire.conversation import Doc
 
 encode = msgspec.json.Encoder().encode
 
@@ -32,18 +32,31 @@ def select(edits: Sequence[Edit], on: str, side: str) -> tuple[Edit, ...]:
     return tuple(e for e in edits if e.on == on and e.side == side)
 
 
+def applied(
+    edits: Sequence[Edit],
+    document: Doc,
+    names: Mapping[str, Any],
+    headers: MutableMapping[str, str] | None = None,
+) -> Doc | None:
+    """The document after all edits, in order; None when it is as it was. Raises `Refused` naming the transform
+    that failed."""
+    result: Doc | None = None
+    for edit in edits:
+        changed = edit.apply(document, names, headers)
+        if changed is not None:
+            result = document = changed
+    return result
+
+
 def apply(
     edits: Sequence[Edit],
     document: Doc,
     names: Mapping[str, Any],
     headers: MutableMapping[str, str] | None = None,
 ) -> Doc:
-    """The document after all edits, in order. Raises `Refused` naming the transform that failed."""
-    for edit in edits:
-        changed = edit.apply(document, names, headers)
-        if changed is not None:
-            document = changed
-    return document
+    """The document after all edits, changed or not."""
+    changed = applied(edits, document, names, headers)
+    return document if changed is None else changed
 
 
 class EventEdits:
@@ -80,4 +93,5 @@ def edited_answer(
     document = msgspec.json.decode(raw)
     if not isinstance(document, dict):
         raise Refused(Problem(kind="bad_gateway", message="The upstream's answer is not a JSON object."))
-    return encode(apply(edits, document, names, headers))
+    changed = applied(edits, document, names, headers)
+    return raw if changed is None else encode(changed)

@@ -66,7 +66,7 @@ HEADERS_OUT = {
     "X-OmniRoute-Config": "`<generation>-<hash>` of the configuration that served the request.",
     "X-OmniRoute-Target": "`provider/model` that was tried last: with a good answer, who gave it.",
     "X-OmniRoute-Dropped": "Settings of the request that the target could not express.",
-    "X-OmniRoute-Estimated": "`tokens` when a count is an estimate from the size of the body.",
+    "X-OmniRoute-Estimated": "`tokens` when a count is an estimate, for the target gave none.",
     "Server-Timing": "How long each stage held the request until the answer began, in ms.",
     "Retry-After": "Seconds until it is worth another try; with errors that pass.",
 }

@@ -61,29 +61,6 @@ takes effect at the next start.
 """
 
 
-UNSAID = {
-    "server.limits": "What one request may take.",
-    "server.cors": "Which pages in a browser may call.",
-    "auth": "Whether callers need a key.",
-    "keys.NAME.limits.queue": "The queue of requests that are over a limit.",
-    "keys.NAME.budget": "Money that may be spent in a period.",
-    "providers.ID.formats.FORMAT": "One wire format of a provider, and where it is spoken.",
-    "providers.ID.models.MODEL.thinking": "What may be asked of the model's thinking.",
-    "providers.ID.quota[]": "What a provider or an account grants in a window of time.",
-    "providers.ID.quota[].limit": "Tokens, requests, US dollars, or several of them.",
-    "providers.ID.retry": "How often one target is tried.",
-    "providers.ID.breaker": "When a provider that fails is left alone for a while.",
-    "routes[]": "Which pipeline serves a request.",
-    "log": "The log: one line a request, and what the gateway has to say.",
-    "metrics": "Metrics for Prometheus.",
-    "tracing": "Traces for OpenTelemetry.",
-    "providers.ID.quota[].limit.tokens": "Tokens, prompt and answer together.",
-    "providers.ID.quota[].limit.requests": "Requests.",
-    "providers.ID.quota[].limit.usd": "US dollars.",
-}
-"""What to say of a map or key whose declaration says nothing."""
-
-
 @dataclass(slots=True)
 class Section:
     """A map with known keys, and every place where it can stand: the least nested first."""
@@ -97,12 +74,11 @@ class Section:
 
     @property
     def about(self) -> str:
-        own = prose(self.record.description).split("\n\n")[0]
-        return own or UNSAID.get(self.places[0].path, "")
+        return prose(self.record.description).split("\n\n")[0]
 
     def describe(self, entry: Entry) -> str:
         """What a key means, without what its own section says."""
-        return entry.description or UNSAID.get(f"{self.places[0].path}.{entry.key}", "")
+        return entry.description
 
 
 class Place(NamedTuple):

@@ -18,11 +18,13 @@ import msgspec
 from aiohttp import web
 
 from omniroute import __version__
-from omniroute.config.settings import ServerLimits
+from omniroute.config.access import is_loopback
+from omniroute.config.codes import Code
+from omniroute.config.settings import ServerLimits, Settings
 from omniroute.engine.build import wire_of
 from omniroute.engine.runtime import Runtime
 from omniroute.engine.watch import Watcher
-from omniroute.errors import Problem
+from omniroute.errors import ConfigError, Finding, Problem
 from omniroute.pipeline.exchange import IdSource
 from omniroute.pipeline.keys import presented_key
 from omniroute.pipeline.patterns import Test, networks
@@ -90,6 +92,7 @@ class Gateway:
         generation = await self.runtime.start()
         settings = generation.loaded.settings
         self.sink.configure(settings.log.level, settings.log.format)
+        self._refuse_to_be_open(settings)
         split = settings.server.admin != "same"
         data = await self._runner(self._data if split else self._both)
         for address in self._listen or settings.server.listen:
@@ -102,6 +105,23 @@ class Gateway:
         if self._watch:
             loop = asyncio.get_running_loop()
             self._watcher = loop.create_task(Watcher(self.runtime).run(), name="config-watcher")
+
+    def _refuse_to_be_open(self, settings: Settings) -> None:
+        """What the check says of `server.listen` holds for addresses given otherwise, too (OR1501)."""
+        if settings.keys or settings.auth.required is not None:
+            return
+        for address in self._listen or ():
+            if not is_loopback(address):
+                raise ConfigError(
+                    [
+                        Finding(
+                            code=Code.OPEN_TO_ALL.value,
+                            message=f"{address!r} can be reached from other machines, and no key is declared",
+                            path="--listen",
+                            hint="declare one in `keys`, or write `auth: {required: false}`",
+                        )
+                    ]
+                )
 
     async def stop(self) -> None:
         """Stop listening, let running requests finish (at most `server.drain`), close everything. Twice is once."""

@@ -46,7 +46,8 @@ class _Attempts:
         self._target = target
         self._state = state
         self._tries = 0
-        self._began = 0.0
+        self._began = state.clock()
+        """Failures of one request, like those of concurrent ones, count once."""
 
     async def run(self, proceed: Handler) -> Reply:
         provider = self._target.provider
@@ -77,7 +78,6 @@ class _Attempts:
         exchange.account = account
         exchange.attempts += 1
         self._tries += 1
-        self._began = self._state.clock()
         try:
             return await proceed(exchange)
         except UpstreamError as error:

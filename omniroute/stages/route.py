@@ -181,7 +181,7 @@ def _none_usable(made: Plan, wait: float | None, tried: tuple[Tried, ...]) -> Pr
             kind="permission", code="model_not_allowed", message=f"You may not use the model {made.asked!r}."
         )
     limited = any(s.verdict == "later" and s.reason.startswith("rate limit") for s in made.steps)
-    why = "; ".join(f"{t.target}: {t.reason}" for t in tried) or "the combo has no targets"
+    why = "; ".join(f"{t.target}: {t.reason.rstrip('.')}" for t in tried) or "the combo has no targets"
     return Problem(
         kind="rate_limit" if limited else "unavailable",
         code="no_target",

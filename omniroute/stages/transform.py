@@ -7,7 +7,7 @@ from typing import Annotated
 from multidict import CIMultiDict
 
 from omniroute.declare import Options, option, stage
-from omniroute.pipeline.edits import apply, names_of, select
+from omniroute.pipeline.edits import applied, names_of, select
 from omniroute.pipeline.exchange import Exchange, Reply
 from omniroute.pipeline.parts import Around, Handler
 from omniroute.pipeline.site import Site
@@ -32,7 +32,9 @@ class Transform(Options, frozen=True, kw_only=True):
         async def run(exchange: Exchange, proceed: Handler) -> Reply:
             if on_request:
                 headers = CIMultiDict(exchange.request.headers)
-                exchange.replace(apply(on_request, exchange.edit(), names_of(exchange), headers))
+                changed = applied(on_request, exchange.doc, names_of(exchange), headers)
+                if changed is not None:
+                    exchange.replace(changed)
                 exchange.request.headers = headers
             exchange.request_edits += upstream_requests
             exchange.reply_edits += replies

@@ -9,7 +9,7 @@ import msgspec
 
 from omniroute.declare import Options, option, stage
 from omniroute.errors import MalformedStream, Problem, Refused, UnsupportedContent
-from omniroute.pipeline.edits import EventEdits, apply, edited_answer, names_of, select
+from omniroute.pipeline.edits import EventEdits, applied, apply, edited_answer, names_of, select
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
@@ -110,17 +110,24 @@ class _Translation:
             if exchange.endpoint.operation == "count_tokens":
                 document = self._upstream.wire.count_request(document, self._target.model)
             return self._finish_body(document, edits, params, headers)
-        if not exchange.edited and not edits and not params:
-            exchange.path = "same"
+        exchange.path = "edited" if exchange.edited or params else "same"
+        if exchange.path == "same" and not edits:
             return self._spliced()
-        exchange.path = "edited"
-        document = dict(exchange.doc)
+        document = {**self._own_copy(deep=bool(edits)), **params}
         if self._upstream.wire.model_in_body:
             document["model"] = self._target.model
-        if edits or params:
-            # The next target may need the client's own words again: edit a copy.
-            document = msgspec.json.decode(encode(document))
-        return self._finish_body(document, edits, params, headers)
+        changed = applied(edits, document, names_of(exchange), headers) if edits else None
+        if changed is None and exchange.path == "same":
+            return self._spliced()
+        exchange.path = "edited"
+        return encode(document if changed is None else changed)
+
+    def _own_copy(self, *, deep: bool) -> Doc:
+        """The client's JSON to edit, for this target alone: the next may need the client's own words again."""
+        exchange = self._exchange
+        if not deep:
+            return exchange.doc
+        return parse_object(encode(exchange.doc) if exchange.edited else exchange.request.body)
 
     def _spliced(self) -> bytes:
         raw = self._exchange.request.body

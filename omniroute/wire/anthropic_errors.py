@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +14,7 @@ import msgspec
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire.anthropic_blocks import doc_of
 from omniroute.wire.conversation import Doc
+from omniroute.wire.retry_after import retry_after
 
 _KIND_OF_TYPE: dict[str, ProblemKind] = {
     "invalid_request_error": "invalid_request",
@@ -116,7 +115,7 @@ def read_error_doc(doc: Doc, status: int = 0, headers: Mapping[str, str] | None 
         message=message[:_LONGEST_MESSAGE] or _SENTENCES.get(kind) or _said(status),
         status=status if status >= 400 else 0,
         param=_first_text(inner.get("param")) or None,
-        retry_after=_retry_after(headers or {}),
+        retry_after=retry_after(status, headers or {}),
         native=native or None,
     )
 
@@ -153,38 +152,6 @@ def _kind(native: str, message: str, status: int) -> ProblemKind:
     if by_status is not None:
         return by_status
     return "invalid_request" if 400 <= status < 500 else "server"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds. RFC 9110 10.2.3 allows a number or a date; `retry-after-ms` is a common addition."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    given = headers.get("retry-after", "")
-    seconds = _number(given)
-    if seconds is not None:
-        return seconds
-    then = _date(given)
-    if then is None:
-        return None
-    now = _date(headers.get("date", "")) or datetime.now(UTC)
-    return max((then - now).total_seconds(), 0.0)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def write_error(problem: Problem, request_id: str) -> Doc:

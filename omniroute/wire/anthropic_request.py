@@ -35,6 +35,7 @@ from omniroute.wire.conversation import (
     ToolChoice,
     Turn,
 )
+from omniroute.wire.losses import note_foreign_settings, note_loss
 
 _SCALARS: dict[str, type | tuple[type, ...]] = {
     "model": str,
@@ -204,11 +205,6 @@ def _read_rest(doc: Doc, talk: Conversation, extras: Doc) -> None:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_TRANSPORT_ONLY = frozenset(
-    {"stream_options", "client_metadata", "include", "background", "safety_identifier", "usage"}
-)
-"""Settings of other wires that mean nothing to the model; leaving them out loses nothing."""
-
 _NO_PLACE: tuple[tuple[str, str], ...] = (
     ("seed", "seed"),
     ("presence_penalty", "presence_penalty"),
@@ -219,6 +215,7 @@ _NO_PLACE: tuple[tuple[str, str], ...] = (
     ("verbosity", "verbosity"),
     ("metadata", "metadata"),
     ("store", "store"),
+    ("prompt_cache_key", "prompt_cache_key"),
     ("previous_id", "previous_response_id"),
 )
 """Settings of a conversation that this format cannot say, with the client's word for each."""
@@ -432,21 +429,18 @@ class RequestWriter:
             doc["stream"] = True
         for field, word in _NO_PLACE:
             if getattr(talk, field):
-                self._notes.drop(word)
+                note_loss(self._notes, word)
         if talk.choices is not None and talk.choices > 1:
             self._notes.drop("n")
         if talk.modalities and talk.modalities != ["text"]:
             self._notes.drop("modalities")
 
     def _put_back(self, doc: Doc) -> None:
-        for wire, settings in self._talk.extras.items():
-            for key, value in settings.items():
-                if wire != WIRE:
-                    if key not in _TRANSPORT_ONLY:
-                        self._notes.drop(key)
-                elif key != BILLING:
-                    both = isinstance(value, dict) and isinstance(doc.get(key), dict)
-                    doc[key] = value | doc[key] if both else value
+        for key, value in self._talk.extras.get(WIRE, {}).items():
+            if key != BILLING:
+                both = isinstance(value, dict) and isinstance(doc.get(key), dict)
+                doc[key] = value | doc[key] if both else value
+        note_foreign_settings(self._talk, WIRE, self._notes)
 
 
 def _object_schema(schema: Doc | None) -> Doc:

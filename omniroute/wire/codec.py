@@ -160,6 +160,8 @@ class Wire(ABC):
     """What tool names this wire accepts; the bridge renames others one to one, and back in the answer."""
     call_ids: ClassVar[NameRule | None] = None
     """Likewise for the ids of tool calls."""
+    reasoning_keys: ClassVar[tuple[str, ...]] = ()
+    """Dotted paths of a request's settings that say how much to think, or that thinking limits."""
     not_counted: ClassVar[frozenset[str]] = frozenset()
     """Settings of a request that the wire's count endpoint refuses."""
     namespaces: ClassVar[bool] = False

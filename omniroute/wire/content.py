@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from binascii import Error as BadBase64
+
 from omniroute.wire.conversation import Effort, Source
 
 AUDIO_FORMATS = {
@@ -62,6 +65,18 @@ def url_of_source(source: Source) -> str | None:
     if source.data is not None:
         return f"data:{source.media_type or 'application/octet-stream'};base64,{source.data}"
     return source.url
+
+
+def text_of_source(source: Source) -> str | None:
+    """The text of a document that is text; None for any other."""
+    if source.text is not None:
+        return source.text
+    if source.data is None or not (source.media_type or "").startswith("text/"):
+        return None
+    try:
+        return b64decode(source.data).decode("utf-8", "replace")
+    except (BadBase64, ValueError):
+        return None
 
 
 def audio_format(media_type: str | None) -> str | None:

@@ -60,6 +60,7 @@ class Gemini(Wire):
     name: ClassVar[str] = "gemini"
     model_in_body: ClassVar[bool] = False
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_.:-", 64, first="a-zA-Z_")
+    reasoning_keys: ClassVar[tuple[str, ...]] = ("generationConfig", "generation_config")
 
     # request in, request out ────────────────────────────────────────────────────────────────────
     def peek(self, raw: bytes) -> Peek:

@@ -7,9 +7,7 @@ https://cloud.google.com/apis/design/errors
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +15,7 @@ import msgspec
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire.conversation import Doc
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text
+from omniroute.wire.retry_after import retry_after
 
 _KIND_OF_REASON: dict[str, ProblemKind] = {
     "API_KEY_INVALID": "authentication",
@@ -126,8 +125,7 @@ _SECRET = re.compile(r"(?i)\b((?:api[_ -]?key|key|token|bearer)\b['\"]?\s*[:= ]\
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Problem:
     error = _error(_decoded(body))
     problem = problem_of(error, status)
-    waiting = _retry_header(headers)
-    return problem if waiting is None else msgspec.structs.replace(problem, retry_after=waiting)
+    return msgspec.structs.replace(problem, retry_after=retry_after(status, headers, problem.retry_after))
 
 
 def _decoded(body: bytes | str) -> Any:
@@ -201,21 +199,6 @@ def _retry_delay(details: list[Doc]) -> float | None:
         if seconds is not None:
             return seconds
     return None
-
-
-def _retry_header(headers: Mapping[str, str]) -> float | None:
-    """RFC 9110, 10.2.3: seconds or a date; some send milliseconds under another name."""
-    milliseconds = _seconds(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _seconds(value)
-    if seconds is not None or not value:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def _seconds(value: Any) -> float | None:

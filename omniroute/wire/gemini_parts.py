@@ -30,6 +30,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given
+from omniroute.wire.losses import note_loss
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "gemini"
@@ -248,7 +249,7 @@ class PartWriter:
     def note_cache(self, part: Part) -> None:
         """Prompts are cached without being asked to here; a mark has no place."""
         if getattr(part, "cache", None):
-            self._notes.drop("cache_control")
+            note_loss(self._notes, "cache_control")
 
     def call(self, part: ToolCall) -> Doc:
         call_id = part.id if self._answer or not part.id.startswith(MADE_ID) else ""

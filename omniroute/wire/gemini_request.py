@@ -43,6 +43,7 @@ from omniroute.wire.gemini_settings import (
     write_tier,
     write_tools,
 )
+from omniroute.wire.losses import note_foreign_settings, note_loss
 
 _ROLES: dict[str, Role] = {
     "": "user",
@@ -194,7 +195,7 @@ def _split_system(talk: Conversation, dialect: Dialect, notes: Notes) -> tuple[l
         notes.emulate("system message inside the conversation")
     parts = [part for turn in turns[:opening] for part in turn.parts if isinstance(part, Text)]
     if any(part.cache for part in parts):
-        notes.drop("cache_control")
+        note_loss(notes, "cache_control")
     texts = [part.text for part in parts if part.text]
     if output_in_prompt(talk, dialect):
         texts.append(_output_prompt(talk, notes))
@@ -331,18 +332,12 @@ _DROPPED: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 )
 """What Gemini has no word for: field, the client's name for it, and the values that ask for nothing."""
 
-_TRANSPORT = frozenset({"stream", "stream_options", "client_metadata", "include"})
-"""Settings of other wires that mean nothing to a model."""
-
 
 def _note_dropped(talk: Conversation, notes: Notes) -> None:
     for field, name, harmless in _DROPPED:
         if getattr(talk, field) not in harmless:
-            notes.drop(name)
-    for wire, extras in talk.extras.items():
-        for key in extras if wire != WIRE else ():
-            if key not in _TRANSPORT:
-                notes.drop(key)
+            note_loss(notes, name)
+    note_foreign_settings(talk, WIRE, notes)
 
 
 def _with_extras(doc: Doc, talk: Conversation) -> Doc:

@@ -22,6 +22,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given, wrong_shape
 from omniroute.wire.gemini_parts import CUSTOM_INPUT, WIRE
+from omniroute.wire.losses import note_loss
 from omniroute.wire.schema_lowering import lower_schema, raise_schema
 
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
@@ -317,7 +318,7 @@ def _write_function(tool: Tool, dialect: Dialect, notes: Notes) -> Doc:
     if tool.strict:
         notes.drop("tools[].strict")
     if tool.cache:
-        notes.drop("cache_control")
+        note_loss(notes, "cache_control")
     own = tool.native if tool.wire == WIRE and tool.native else {}
     schema = tool.schema
     if tool.kind == "custom":

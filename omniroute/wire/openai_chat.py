@@ -51,6 +51,7 @@ class OpenAIChat(Wire):
     """OpenAI Chat Completions: `POST /chat/completions`."""
 
     name: ClassVar[str] = WIRE
+    reasoning_keys: ClassVar[tuple[str, ...]] = ("reasoning_effort", "reasoning", "thinking")
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 40)
 

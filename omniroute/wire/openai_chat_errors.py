@@ -8,9 +8,7 @@ https://platform.openai.com/docs/guides/error-codes
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ import msgspec
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire.conversation import Doc
 from omniroute.wire.openai_chat_parts import doc_of, docs_of, text_of
+from omniroute.wire.retry_after import retry_after
 
 # ── in: what it is ───────────────────────────────────────────────────────────────────────────────
 
@@ -194,17 +193,12 @@ def _kind_of_class(status: int) -> ProblemKind:
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Problem:
     """A `Problem` for any error answer: JSON of any shape, HTML, text, or nothing."""
-    wait = retry_after(headers)
     try:
-        doc = msgspec.json.decode(body)
+        problem = _problem(msgspec.json.decode(body), status)
     except (msgspec.DecodeError, UnicodeDecodeError):
         message = _message_of_text(status, body)
-        kind = _kind(status, [], message)
-        return Problem(kind=kind, message=message, status=_shown(status), retry_after=wait)
-    problem = _problem(doc, status)
-    if wait is None:
-        return problem
-    return msgspec.structs.replace(problem, retry_after=wait)
+        problem = Problem(kind=_kind(status, [], message), message=message, status=_shown(status))
+    return msgspec.structs.replace(problem, retry_after=retry_after(status, headers, problem.retry_after))
 
 
 def problem_of_body(doc: Any, named_error: bool = False) -> Problem | None:
@@ -321,43 +315,16 @@ _WAIT = re.compile(
 )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date)."""
-    milliseconds = _float(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    given = headers.get("retry-after")
-    seconds = _float(given)
-    if seconds is not None or not given:
-        return seconds
-    when = _epoch(given)
-    if when is None:
-        return None
-    # The server's own clock wrote the date, so its own clock tells how far off it is.
-    now = _epoch(headers.get("date", ""))
-    return max(0.0, when - (now if now is not None else time.time()))
-
-
-def _float(value: str | None) -> float | None:
-    try:
-        number = float(value) if value else None
-    except ValueError:
-        return None
-    return number if number is not None and 0 <= number < float("inf") else None
-
-
-def _epoch(date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except ValueError:
-        return None
-
-
 def _wait_in(message: str, error: Doc) -> float | None:
-    """Seconds to wait, where the message says so ("try again in 1m20s")."""
+    """Seconds to wait, where the body says so: in a field, in the headers of the server behind, in the message
+    ("try again in 1m20s")."""
     given = error.get("retry_after")
     if isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
+    passed_on = doc_of(doc_of(error.get("metadata")).get("headers"))
+    reset = retry_after(429, {name.lower(): text_of(value) for name, value in passed_on.items()})
+    if reset is not None:
+        return reset
     found = _WAIT.search(message)
     if found is None or not any(found.group(1, 2, 3)):
         return None

@@ -36,6 +36,7 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
+from omniroute.wire.losses import note_loss
 from omniroute.wire.openai_chat_parts import (
     CONTENT_IN,
     WIRE,
@@ -225,7 +226,7 @@ def _cached(doc: Doc, cache: str | None, target: Target) -> Doc:
         return doc | {"cache_control": {"type": "ephemeral"} | longer}
     if "prompt_cache_breakpoint" in target.quirks:
         return doc | {"prompt_cache_breakpoint": {"mode": "explicit"}}
-    target.notes.drop("cache_control")
+    note_loss(target.notes, "cache_control")
     return doc
 
 

@@ -59,6 +59,7 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
+from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.openai_chat_messages import read_messages, write_messages
 from omniroute.wire.openai_chat_parts import WIRE, doc_of, read_cache, refused, string_at, text_of
 from omniroute.wire.openai_chat_reasoning import REASONING_KEYS, read_reasoning_settings, write_reasoning
@@ -275,8 +276,6 @@ _SETTINGS_OUT: tuple[tuple[str, str], ...] = (
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _LONGEST_KEY = 64
 _MOST_STOPS = 4
-_NOT_FOR_THE_MODEL = frozenset({"stream_options", "client_metadata", "include"})
-"""Settings of other wires that change nothing of what the model does: no loss worth a word."""
 
 
 def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
@@ -294,7 +293,7 @@ def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
         key = quirk.removeprefix("no_")
         if key != quirk and key in doc:
             del doc[key]
-            notes.drop(key)
+            note_loss(notes, key)
     return doc
 
 
@@ -388,7 +387,7 @@ def _write_tool(tool: Tool, dialect: Dialect, notes: Notes) -> Doc | None:
         return written
     if "cache_control" in dialect.quirks:
         return written | {"cache_control": {"type": "ephemeral"}}
-    notes.drop("cache_control")
+    note_loss(notes, "cache_control")
     return written
 
 
@@ -517,12 +516,9 @@ def _with_text(content: Any, text: str, position: str) -> str | list[Any]:
 
 
 def _write_extras(doc: Doc, talk: Conversation, notes: Notes) -> None:
-    for wire, settings in talk.extras.items():
-        for key, value in settings.items():
-            if wire == WIRE:
-                doc[key] = value | doc_of(doc.get(key)) if isinstance(value, dict) else value
-            elif key not in _NOT_FOR_THE_MODEL:
-                notes.drop(key)
+    for key, value in talk.extras.get(WIRE, {}).items():
+        doc[key] = value | doc_of(doc.get(key)) if isinstance(value, dict) else value
+    note_foreign_settings(talk, WIRE, notes)
 
 
 def _write_stream_options(doc: Doc, talk: Conversation, dialect: Dialect) -> None:

@@ -53,6 +53,7 @@ class OpenAIResponses(Wire):
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 64)
     namespaces: ClassVar[bool] = True
+    reasoning_keys: ClassVar[tuple[str, ...]] = ("reasoning",)
     not_counted: ClassVar[frozenset[str]] = frozenset(
         {
             "background",

@@ -13,6 +13,7 @@ from omniroute.errors import Problem, ProblemKind
 from omniroute.wire import openai_chat_errors
 from omniroute.wire.conversation import Doc
 from omniroute.wire.openai_responses_shapes import said
+from omniroute.wire.retry_after import retry_after
 
 _OWN_WORDS: dict[str, ProblemKind] = {
     "previous_response_not_found": "not_found",
@@ -29,7 +30,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Problem:
     problem = openai_chat_errors.read_error(status, headers, body)
     if problem.native not in _OWN_WORDS:
         return problem
-    waiting = problem.retry_after if problem.retry_after is not None else _until_reset(body)
+    waiting = retry_after(status, headers, _until_reset(body)) or problem.retry_after
     return msgspec.structs.replace(problem, kind=_OWN_WORDS[problem.native], retry_after=waiting)
 
 

@@ -28,6 +28,7 @@ from omniroute.wire.conversation import (
     Text,
     Turn,
 )
+from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.openai_responses_input import CACHE_MARKS, split_instructions, write_input
 from omniroute.wire.openai_responses_items import read_input
 from omniroute.wire.openai_responses_object import TIERS
@@ -78,9 +79,6 @@ _USUAL: dict[str, Any] = {"background": False, "truncation": "disabled"}
 
 _LEAST_OUTPUT = 16
 """The smallest `max_output_tokens` that the API takes; clients of other wires ask for 1 to test a key."""
-
-_SILENT = frozenset({"client_metadata", "stream_options", "usage"})
-"""Settings of other wires that mean nothing to a model."""
 
 # ── request in ───────────────────────────────────────────────────────────────────────────────────
 
@@ -260,7 +258,7 @@ def _leave_out(doc: Doc, dialect: Dialect, notes: Notes) -> None:
             continue
         del doc[key]
         if key not in ("include", "store"):
-            notes.drop(key)
+            note_loss(notes, key)
 
 
 def _fit(doc: Doc, notes: Notes) -> None:
@@ -385,20 +383,15 @@ def _note_lacking(talk: Conversation, notes: Notes) -> None:
 
 
 def _write_extras(doc: Doc, talk: Conversation, notes: Notes) -> None:
-    for origin, extras in talk.extras.items():
-        if origin != WIRE:
-            for key in extras:
-                if key not in _SILENT:
-                    notes.drop(key)
-            continue
-        for key, value in extras.items():
-            outer, _, inner = key.partition(".")
-            if inner and outer in ("reasoning", "text"):
-                doc.setdefault(outer, {})[inner] = value
-            elif key == "include":
-                doc[key] = doc.get(key, []) + value
-            else:
-                doc[key] = value
+    for key, value in talk.extras.get(WIRE, {}).items():
+        outer, _, inner = key.partition(".")
+        if inner and outer in ("reasoning", "text"):
+            doc.setdefault(outer, {})[inner] = value
+        elif key == "include":
+            doc[key] = doc.get(key, []) + value
+        else:
+            doc[key] = value
+    note_foreign_settings(talk, WIRE, notes)
 
 
 # ── system texts ─────────────────────────────────────────────────────────────────────────────────

@@ -66,3 +66,12 @@ def test_a_pipeline_with_the_origin_of_every_stage(config: str, capsys: pytest.C
     out = capsys.readouterr().out
     assert "chat.yaml:" in out
     assert out.splitlines()[-1].split() == ["send", "end", "built", "in"]
+
+
+def test_all_plans_of_a_configuration(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--stage", "plan", "--config", config, "--json"]) == 0
+    plans = json.loads(capsys.readouterr().out)
+    assert list(plans) == ["mine"]
+    assert [t["verdict"] for t in plans["mine"]["targets"]] == ["out", "in", "in"]
+    assert main(["config", "show", "--stage", "plan", "--config", config]) == 0
+    assert "resolved: mine" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from omniroute.testing import Scripted, Seen, sse
+from omniroute.testing import sse
 
 THOUGHT = "A command will tell."
 SIGNATURE = "c2lnbmVkLWJ5LXRoZS1tb2RlbA=="

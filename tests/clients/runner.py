@@ -23,7 +23,7 @@ FOLDER = "OMNIROUTE_CLIENTS"
 """The variable that names the folder of the programs; without it they are looked for on the PATH."""
 
 KEY = "a-key-of-ours"
-LIMIT = 90.0
+LIMIT = 120.0
 """Seconds that a CLI may take for one prompt."""
 
 _GRACE = 2.0
@@ -51,6 +51,11 @@ class Cli:
     def call(self, command: str) -> dict[str, object]:
         """The arguments with which its shell tool runs a command."""
         return {self.command: command, **self.arguments}
+
+    @property
+    def program(self) -> str:
+        """The command that starts it, without arguments."""
+        return shlex.split(connection(self.name, url="", key="", model="m").run or "")[0]
 
 
 _QUIET = """{
@@ -88,7 +93,7 @@ CLIS = (
         ask=("-p", "{prompt}"),
         may_run=("-y",),
         shell="run_shell_command",
-        env={"GEMINI_CLI_TRUST_WORKSPACE": "true"},
+        env={"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_CLI_NO_RELAUNCH": "true"},
         files={".gemini/settings.json": _QUIET},
     ),
     Cli(
@@ -98,6 +103,7 @@ CLIS = (
         may_run=("-y",),
         shell="run_shell_command",
         arguments={"is_background": False},
+        env={"QWEN_CODE_NO_RELAUNCH": "true"},
         files={".qwen/settings.json": _QUIET},
     ),
     Cli(
@@ -130,7 +136,7 @@ class Run:
         return f"{self.out}\n{self.err}"
 
 
-def program(name: str) -> str | None:
+def found(name: str) -> str | None:
     """Where a program is: in the folder that `OMNIROUTE_CLIENTS` names, else on the PATH."""
     return shutil.which(name, path=os.environ.get(FOLDER) or None)
 
@@ -144,16 +150,16 @@ async def run(
     """
     tool = connection(cli.name, url=url, key=KEY, model=model)
     command, *given = shlex.split(tool.run or "")
-    found = program(command)
-    if found is None:
+    path = found(command)
+    if path is None:
         raise FileNotFoundError(f"{command} is neither in {FOLDER} nor on the PATH")
     work = home / "work"
     _write({file.path.replace("~", str(home), 1): file.content for file in tool.files})
     _write({str(work / path): text for path, text in cli.files.items()})
     asked = [part.replace("{prompt}", prompt) for part in cli.ask]
     work.mkdir(exist_ok=True)
-    arguments = [found, *given, *asked, *(cli.may_run if tools else ())]
-    return await _watched(arguments, _environment(tool, cli, home, found), work, limit)
+    arguments = [path, *given, *asked, *(cli.may_run if tools else ())]
+    return await _watched(arguments, _environment(tool, cli, home, path), work, limit)
 
 
 def _write(texts: Mapping[str, str]) -> None:
@@ -162,9 +168,9 @@ def _write(texts: Mapping[str, str]) -> None:
         Path(path).write_text(text, encoding="utf-8")
 
 
-def _environment(tool: Tool, cli: Cli, home: Path, found: str) -> dict[str, str]:
+def _environment(tool: Tool, cli: Cli, home: Path, path: str) -> dict[str, str]:
     return {
-        "PATH": f"{Path(found).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PATH": f"{Path(path).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "TERM": "dumb",

@@ -84,7 +84,9 @@ def test_the_base_is_fine() -> None:
     configure(yaml.safe_dump(BASE, sort_keys=False), env={"SECRET": SECRET})
 
 
-QUICK = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @QUICK

@@ -227,3 +227,11 @@ async def test_a_client_that_leaves_before_the_answer_cancels_the_upstream() -> 
             with pytest.raises(TimeoutError):
                 await session.post(gw.url + path, json=body, timeout=aiohttp.ClientTimeout(total=0.2))
         await asyncio.wait_for(up.requests[0].left.wait(), 1)
+
+
+async def test_the_attempts_of_one_request_rest_an_account_once() -> None:
+    async with FakeUpstream([error(500)]) as up:
+        async with gateway(CONFIG.format(first=up.url, second=up.url)) as gw:
+            await post(gw, *call("openai-chat", "first/m"))
+            assert len(up.requests) == 2
+            assert gw.gateway.state.cooldowns.all()["first/a"].level == 1

@@ -11,7 +11,9 @@ from tests.support.answers import WIRES, call
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("wire", WIRES)
-@pytest.mark.parametrize("config", ["version: 1", "version: 1\nkeys: {me: {key: secret}}"], ids=["open", "keys"])
+@pytest.mark.parametrize(
+    "config", ["version: 1", "version: 1\nkeys: {me: {key: secret}}"], ids=["open", "keys"]
+)
 async def test_the_model_demo_always_answers_on_loopback(wire: str, stream: bool, config: str) -> None:
     async with gateway(config) as gw, aiohttp.ClientSession() as session:
         path, body = call(wire, "demo", stream=stream)

@@ -11,14 +11,13 @@ import pytest
 import pytest_asyncio
 
 from tests.fidelity.clients import CLIENTS, Client
-from tests.fidelity.replay import replaying, tape
+from tests.fidelity.replay import WIRE_OF_FOLDER, replaying, tape
 from tests.fidelity.run import hear
+from tests.fidelity.turns import go_on, two_turns
 from tests.support import recordings
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    # An SDK leaves the connection of a failed stream unclosed until the garbage collector comes.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
 CHOSEN = {
@@ -74,6 +73,17 @@ CHOSEN = {
 }
 """Text, tools, parallel tools, thinking, vision, errors; plain and streamed."""
 
+SIGNED = (
+    "openai-responses/openai-reasoning-encrypted-content-1-0-b1f99a",
+    "openai-responses/deepseek-responses-replay-own-reasoning-history-0-41667b",
+    "anthropic-messages/anthropic-completion-stream-thinking-0-ce68db",
+    "anthropic-messages/anthropic-mcp-servers-1-7e4fe5",
+    "gemini-stream/gemini-browser-agent-persistent-session-0-39a87c",
+    "gemini-generate/gemini-function-calling-gemini-gemini-2-5-flash-can-handle-0-9ddb78",
+    "openai-chat/openrouter-reasoning-details-round-trip-replays-reasoning-detai-0-9997e6",
+)
+"""Answers with a signature, or sealed reasoning, that the provider wants back."""
+
 Sdks = dict[str, Client]
 
 PAIRS = [
@@ -102,3 +112,23 @@ async def test_the_meaning_survives(sdks: Sdks, name: str, client: str) -> None:
     """Text, reasoning, calls, finish, usage and errors are those of the recording, but for what the law lets go."""
     outcome = await hear(sdks[client], tape(name))
     assert [str(d) for d in outcome.differences if d.lawful is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, id=f"{name}-{kind.wire}")
+        for name in SIGNED
+        for kind in CLIENTS
+        if kind.wire != WIRE_OF_FOLDER[name.split("/")[0]]
+    ],
+)
+async def test_what_was_signed_comes_back(name: str, kind: type[Client]) -> None:
+    """The next turn brings the provider its own signature, whatever format the client keeps its history in."""
+    recordings.require("recordings")
+    recorded = tape(name)
+    async with two_turns({recorded.recording.id: recorded}) as (running, arrived):
+        client = kind(running.url)
+        outcome = await go_on(client, recorded, arrived)
+        await client.close()
+    assert [str(d) for d in outcome.differences] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -10,22 +11,29 @@ import pytest_asyncio
 
 from omniroute.testing import FakeUpstream, Scripted, Seen, gateway
 from tests.fidelity import own_answers as own
-from tests.fidelity.clients import CLIENTS, Client, Heard, Offer
+from tests.fidelity.clients import CLIENTS, RESULT, Client, Heard, Offer
 from tests.fidelity.meaning import Call, settle
 from tests.fidelity.replay import BASE, PROVIDER_OF, asked_model
+from tests.fidelity.request_run import ANSWERS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    # A broken stream leaves the SDK's own connection unclosed until the garbage collector comes.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
 WIRES = tuple(PROVIDER_OF)
 each_client = pytest.mark.parametrize("client", WIRES)
 each_upstream = pytest.mark.parametrize("upstream", WIRES, ids=lambda wire: f"from-{wire}")
+SIGNING = [(c, u) for c, u in product(WIRES, WIRES) if c != u and u != "openai-chat"]
+"""Client and upstream of two formats, where the upstream's has a place for a signature."""
 plain_and_stream = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
-Sdks = dict[str, Client]
+
+@dataclass
+class Sdks:
+    """Each SDK by the format that it speaks, at one gateway in front of one upstream."""
+
+    clients: dict[str, Client]
+    upstream: FakeUpstream
 
 
 def provider(upstream: str, client: str, purpose: str) -> str:
@@ -40,6 +48,8 @@ def script(seen: Seen) -> Scripted:
         return Scripted(status=429, json=own.LIMITED[wire], headers={"Retry-After": "17"})
     if what == "cut":
         return own.cut(wire)
+    if RESULT.encode() in seen.body:
+        return Scripted(json=ANSWERS[wire])
     return own.answer(wire, "stream" in seen.path or seen.json.get("stream") is True)
 
 
@@ -55,17 +65,16 @@ def configuration(url: str) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sdks() -> AsyncIterator[Sdks]:
-    """Each SDK, at one gateway in front of one upstream."""
     async with FakeUpstream(script) as upstream, gateway(configuration(upstream.url)) as running:
         clients = {kind.wire: kind(running.url) for kind in CLIENTS}
-        yield clients
+        yield Sdks(clients, upstream)
         for client in clients.values():
             await client.close()
 
 
 async def hear(sdks: Sdks, client: str, upstream: str, purpose: str, stream: bool) -> Heard:
     what = purpose.partition("-")[0]
-    return await sdks[client].hear(
+    return await sdks.clients[client].hear(
         f"{provider(upstream, client, purpose)}/{what}.{upstream}",
         stream=stream,
         own=client == upstream,
@@ -93,6 +102,18 @@ async def test_thought_text_and_a_tool_call(sdks: Sdks, client: str, upstream: s
     assert (usage.output, usage.reasoning) == (own.OUTPUT, own.REASONING)
 
 
+@pytest.mark.parametrize(("client", "upstream"), SIGNING)
+@plain_and_stream
+async def test_what_was_signed_comes_back(sdks: Sdks, client: str, upstream: str, stream: bool) -> None:
+    """The next turn brings the provider its own signature, whatever format the client keeps its history in."""
+    heard = await hear(sdks, client, upstream, "answer", stream)
+    model = f"{provider(upstream, client, 'answer')}/answer.{upstream}"
+    await sdks.clients[client].go_on(model, heard.turn, [Offer(own.TOOL)])
+    body = sdks.upstream.requests[-1].body
+    assert RESULT.encode() in body
+    assert f'"{own.SIGNED}"'.encode() in body
+
+
 @each_client
 @each_upstream
 @plain_and_stream
@@ -110,7 +131,7 @@ async def test_a_rate_limit_comes_with_its_wait(sdks: Sdks, client: str, upstrea
 @plain_and_stream
 async def test_an_unknown_model_is_not_found(sdks: Sdks, client: str, stream: bool) -> None:
     """The gateway's own 404 is the SDK's error for a model that is not there, and names it."""
-    heard = await sdks[client].hear("nobody/m", stream=stream, own=False)
+    heard = await sdks.clients[client].hear("nobody/m", stream=stream, own=False)
     failure = heard.meaning.error
     assert failure is not None, heard.crash
     assert (failure.status, failure.kind) == (404, "not_found")

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.fidelity import request_run
+from tests.fidelity import request_run, turns
 from tests.fidelity.replay import PROVIDER_OF, documented, names, tape
 from tests.fidelity.run import Outcome, run
 from tests.support import recordings
@@ -29,7 +29,11 @@ def main() -> int:
         return requests_main(chosen[: options.limit], options)
     tapes = [tape(n) for n in chosen]
     tapes += [t for t in documented(options.wire) if _wanted(t.recording.id, options.id)]
-    outcomes = asyncio.run(run(tapes[: options.limit], options.client, jobs=options.jobs))
+    tapes = tapes[: options.limit]
+    if options.turns:
+        outcomes = asyncio.run(turns.run(tapes, options.client))
+    else:
+        outcomes = asyncio.run(run(tapes, options.client, jobs=options.jobs))
     print(table(outcomes))
     for line in failures(outcomes):
         print(line)
@@ -56,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=8, help="calls under way at once")
     parser.add_argument("--lossy", action="store_true", help="list what is lost by law, too")
     parser.add_argument("--requests", action="store_true", help="recorded requests to each upstream format")
+    parser.add_argument("--turns", action="store_true", help="a second turn: do signatures come back?")
     parser.add_argument("--json", type=Path, help="write all outcomes to this file")
     return parser.parse_args()
 
@@ -68,7 +73,7 @@ def requests_main(found: list[str], options: argparse.Namespace) -> int:
     print(f"{'client':<20}{'upstream':<20}" + "".join(f"{v:>9}" for v in verdicts))
     for client, upstream in sorted({(s.client, s.upstream) for s in sent}):
         print(f"{client:<20}{upstream:<20}" + "".join(f"{counts[client, upstream, v]:>9}" for v in verdicts))
-    total = Counter(s.verdict for s in sent)
+    total: Counter[str] = Counter(s.verdict for s in sent)
     print(f"{'all':<40}" + "".join(f"{total[v]:>9}" for v in verdicts))
     shown = ("fail", "told", "refused") if options.lossy else ("fail", "refused")
     for s in sent:

@@ -28,6 +28,8 @@ LONGEST = 30.0
 """Seconds for one call: an answer from loopback that takes longer never comes."""
 
 QUESTION = "What do you say?"
+GO_ON = "And then?"
+RESULT = "The tool has run."
 MOST_TOKENS = 8000
 ANY_OBJECT: dict[str, Any] = {"type": "object", "properties": {"q": {"type": "string"}}}
 ANY_FORMAT: dict[str, Any] = {"type": "text"}
@@ -47,6 +49,8 @@ class Heard:
     shape: list[str] = field(default_factory=list)
     crash: str = ""
     """The SDK raised what is not an answer of the API: its name and words."""
+    turn: list[dict[str, Any]] = field(default_factory=list)
+    """The assistant's turn in the client's own format, as a program would put it into its next request."""
 
 
 class Client(ABC):
@@ -67,6 +71,10 @@ class Client(ABC):
 
     @abstractmethod
     async def close(self) -> None: ...
+
+    @abstractmethod
+    async def go_on(self, model: str, turn: list[dict[str, Any]], offers: Sequence[Offer]) -> None:
+        """The next request: the assistant's turn, then a result for each call, or `GO_ON` where there is none."""
 
     async def hear(self, model: str, *, stream: bool, own: bool, offers: Sequence[Offer] = ()) -> Heard:
         """What the SDK makes of the answer, errors and crashes too."""
@@ -142,7 +150,7 @@ class OpenAIChat(_OpenAI):
             request["tools"] = [_chat_tool(o) for o in offers]
         if not stream:
             answer = await self._sdk.chat.completions.create(**request)
-            return Heard(read_chat.read(dump(answer)), [] if own else misshapen(answer))
+            return _chat_heard(dump(answer), [] if own else misshapen(answer))
         request["stream_options"] = {"include_usage": True}
         if own:
             chunks = [dump(c) async for c in await self._sdk.chat.completions.create(**request, stream=True)]
@@ -159,9 +167,20 @@ class OpenAIChat(_OpenAI):
                     shape += misshapen(event.chunk)
             # The final completion would be refused for a length finish; the snapshot is the same, unjudged.
             answer = stream.current_completion_snapshot
-        return Heard(
-            read_chat.read(answer.model_dump(mode="json", exclude_none=True, warnings=False)), shape[:3]
-        )
+        return _chat_heard(answer.model_dump(mode="json", exclude_none=True, warnings=False), shape[:3])
+
+    async def go_on(self, model: str, turn: list[dict[str, Any]], offers: Sequence[Offer]) -> None:
+        calls = [c for message in turn for c in message.get("tool_calls") or []]
+        results = [{"role": "tool", "tool_call_id": c["id"], "content": RESULT} for c in calls]
+        said: list[Any] = [{"role": "user", "content": QUESTION}, *turn]
+        said += results or [{"role": "user", "content": GO_ON}]
+        tools: Any = [_chat_tool(o) for o in offers] or openai.omit
+        await self._sdk.chat.completions.create(model=model, messages=said, tools=tools)
+
+
+def _chat_heard(document: dict[str, Any], shape: list[str]) -> Heard:
+    turn = [choice["message"] for choice in document.get("choices", [])[:1]]
+    return Heard(read_chat.read(document), shape, turn=turn)
 
 
 def _chat_tool(offer: Offer) -> dict[str, Any]:
@@ -185,7 +204,9 @@ class OpenAIResponses(_OpenAI):
             request["tools"] = [_responses_tool(o) for o in offers]
         if not stream:
             answer = await self._sdk.responses.create(**request)
-            return Heard(read_responses.read(dump(answer)), [] if own else misshapen(answer))
+            document = dump(answer)
+            shape = [] if own else misshapen(answer)
+            return Heard(read_responses.read(document), shape, turn=document.get("output") or [])
         if own:
             events = [dump(e) async for e in await self._sdk.responses.create(**request, stream=True)]
             return Heard(read_responses.read_stream(events))
@@ -204,7 +225,19 @@ class OpenAIResponses(_OpenAI):
         if raw and raw[-1]["type"] in ("error", "response.failed"):
             return Heard(read_responses.read_stream(raw), shape[:3])
         shape += read_responses.streamed_twice(raw)
-        return Heard(read_responses.read_stream(raw), shape[:3])
+        output = raw[-1]["response"].get("output") if raw else None
+        return Heard(read_responses.read_stream(raw), shape[:3], turn=output or [])
+
+    async def go_on(self, model: str, turn: list[dict[str, Any]], offers: Sequence[Offer]) -> None:
+        said: list[Any] = [{"role": "user", "content": QUESTION}, *turn]
+        results = [
+            {"type": f"{item['type']}_output", "call_id": item["call_id"], "output": RESULT}
+            for item in turn
+            if item.get("type") in ("function_call", "custom_tool_call")
+        ]
+        said += results or [{"role": "user", "content": GO_ON}]
+        tools: Any = [_responses_tool(o) for o in offers] or openai.omit
+        await self._sdk.responses.create(model=model, input=said, tools=tools)
 
 
 def _responses_tool(offer: Offer) -> dict[str, Any]:
@@ -235,7 +268,7 @@ class AnthropicMessages(Client):
             request["tools"] = [{"name": o.name, "input_schema": ANY_OBJECT} for o in offers]
         if not stream:
             answer = await self._sdk.messages.create(**request)
-            return Heard(read_anthropic.read(dump(answer)), [] if own else misshapen(answer))
+            return _anthropic_heard(dump(answer), [] if own else misshapen(answer))
         if own:
             events = [dump(e) async for e in await self._sdk.messages.create(**request, stream=True)]
             return Heard(read_anthropic.read_stream(events))
@@ -245,8 +278,19 @@ class AnthropicMessages(Client):
                 if event.type in RAW_EVENTS:
                     shape += misshapen(event)
             message = await events_of.get_final_message()
-        document = message.model_dump(mode="json", exclude_none=True, warnings=False)
-        return Heard(read_anthropic.read(document), shape[:3])
+        return _anthropic_heard(message.model_dump(mode="json", exclude_none=True, warnings=False), shape[:3])
+
+    async def go_on(self, model: str, turn: list[dict[str, Any]], offers: Sequence[Offer]) -> None:
+        results: list[dict[str, Any]] = [
+            {"type": "tool_result", "tool_use_id": block["id"], "content": RESULT}
+            for message in turn
+            for block in message["content"]
+            if block["type"] == "tool_use"
+        ]
+        said: list[Any] = [{"role": "user", "content": QUESTION}, *turn]
+        said.append({"role": "user", "content": results or GO_ON})
+        tools: Any = [{"name": o.name, "input_schema": ANY_OBJECT} for o in offers] or anthropic.omit
+        await self._sdk.messages.create(model=model, max_tokens=MOST_TOKENS, messages=said, tools=tools)
 
     def failed(self, error: Exception) -> Failure | None:
         if isinstance(error, anthropic.APIStatusError):
@@ -256,6 +300,11 @@ class AnthropicMessages(Client):
             failure.retry_after = _retry_after(error)
             return failure
         return None
+
+
+def _anthropic_heard(document: dict[str, Any], shape: list[str]) -> Heard:
+    turn = [{"role": "assistant", "content": document.get("content") or []}]
+    return Heard(read_anthropic.read(document), shape, turn=turn)
 
 
 RAW_EVENTS = ("message_start", "message_delta", "content_block_start", "content_block_delta")
@@ -279,29 +328,28 @@ class GoogleGenAI(Client):
         self._sdk.close()
 
     async def ask(self, model: str, *, stream: bool, own: bool, offers: Sequence[Offer]) -> Heard:
-        config = genai_types.GenerateContentConfig(
-            thinking_config=genai_types.ThinkingConfig(include_thoughts=True, thinking_budget=2000),
-            automatic_function_calling=genai_types.AutomaticFunctionCallingConfig(disable=True),
-            tools=[
-                genai_types.Tool(
-                    function_declarations=[
-                        genai_types.FunctionDeclaration(name=o.name, parameters_json_schema=ANY_OBJECT)
-                        for o in offers
-                    ]
-                )
-            ]
-            if offers
-            else None,
-        )
+        config = _gemini_config(offers)
         models = self._sdk.aio.models
         if not stream:
             answer = await models.generate_content(model=model, contents=QUESTION, config=config)
-            return Heard(read_gemini.read(_gemini_doc(answer)))
+            return _gemini_heard([_gemini_doc(answer)])
         chunks = [
             _gemini_doc(c)
             async for c in await models.generate_content_stream(model=model, contents=QUESTION, config=config)
         ]
-        return Heard(read_gemini.read_stream(chunks))
+        return _gemini_heard(chunks)
+
+    async def go_on(self, model: str, turn: list[dict[str, Any]], offers: Sequence[Offer]) -> None:
+        calls = [p["functionCall"] for content in turn for p in content["parts"] if "functionCall" in p]
+        results: list[Any] = [{"functionResponse": _gemini_result(c)} for c in calls]
+        said: list[dict[str, Any]] = [
+            {"role": "user", "parts": [{"text": QUESTION}]},
+            *turn,
+            {"role": "user", "parts": results or [{"text": GO_ON}]},
+        ]
+        contents: Any = [genai_types.Content.model_validate(content) for content in said]
+        config = _gemini_config(offers)
+        await self._sdk.aio.models.generate_content(model=model, contents=contents, config=config)
 
     def failed(self, error: Exception) -> Failure | None:
         if not isinstance(error, genai_errors.APIError):
@@ -309,6 +357,31 @@ class GoogleGenAI(Client):
         failure = read_gemini.error(error.details, error.code if error.code >= 400 else None)
         failure.retry_after = _retry_after(error)
         return failure
+
+
+def _gemini_config(offers: Sequence[Offer]) -> genai_types.GenerateContentConfig:
+    functions = [
+        genai_types.FunctionDeclaration(name=o.name, parameters_json_schema=ANY_OBJECT) for o in offers
+    ]
+    return genai_types.GenerateContentConfig(
+        thinking_config=genai_types.ThinkingConfig(include_thoughts=True, thinking_budget=2000),
+        automatic_function_calling=genai_types.AutomaticFunctionCallingConfig(disable=True),
+        tools=[genai_types.Tool(function_declarations=functions)] if functions else None,
+    )
+
+
+def _gemini_result(called: dict[str, Any]) -> dict[str, Any]:
+    return {**{k: called[k] for k in ("id", "name") if k in called}, "response": {"output": RESULT}}
+
+
+def _gemini_heard(chunks: list[dict[str, Any]]) -> Heard:
+    parts = [
+        part
+        for chunk in chunks
+        for candidate in (chunk.get("candidates") or [])[:1]
+        for part in (candidate.get("content") or {}).get("parts") or []
+    ]
+    return Heard(read_gemini.read_stream(chunks), turn=[{"role": "model", "parts": parts}])
 
 
 def _gemini_doc(answer: genai_types.GenerateContentResponse) -> dict[str, Any]:

@@ -11,6 +11,8 @@ TEXT = "I look it up: "
 TOOL = "look_up_weather"
 ARGUMENTS = {"city": "Orvieto", "days": 2}
 FRAGMENTS = ('{"city": "Orv', 'ieto", "days"', ": 2}")
+SIGNED = "c2lnbmVk"
+"""The provider's proof of its thought, wherever a format has a place for one."""
 INPUT, CACHED, OUTPUT, REASONING = 40, 16, 25, 9
 
 Doc = dict[str, Any]
@@ -74,6 +76,7 @@ REASONING_ITEM: Doc = {
     "id": "rs_1",
     "type": "reasoning",
     "summary": [{"type": "summary_text", "text": THOUGHT}],
+    "encrypted_content": SIGNED,
     "status": "completed",
 }
 MESSAGE_ITEM: Doc = {
@@ -174,7 +177,7 @@ MESSAGE: Doc = {
     "role": "assistant",
     "model": "m",
     "content": [
-        {"type": "thinking", "thinking": THOUGHT, "signature": "c2lnbmVk"},
+        {"type": "thinking", "thinking": THOUGHT, "signature": SIGNED},
         {"type": "text", "text": TEXT},
         {"type": "tool_use", "id": "toolu_1", "name": TOOL, "input": ARGUMENTS},
     ],
@@ -200,7 +203,7 @@ def _anthropic_stream() -> list[str]:
         start(0, {"type": "thinking", "thinking": "", "signature": ""}),
         {"type": "ping"},
         delta(0, "thinking_delta", thinking=THOUGHT),
-        delta(0, "signature_delta", signature="c2lnbmVk"),
+        delta(0, "signature_delta", signature=SIGNED),
         stop(0),
         start(1, {"type": "text", "text": ""}),
         delta(1, "text_delta", text=TEXT),
@@ -229,7 +232,7 @@ GEMINI_USAGE: Doc = {
 GEMINI_PARTS: list[Doc] = [
     {"text": THOUGHT, "thought": True},
     {"text": TEXT},
-    {"functionCall": {"name": TOOL, "args": ARGUMENTS}, "thoughtSignature": "c2lnbmVk"},
+    {"functionCall": {"name": TOOL, "args": ARGUMENTS}, "thoughtSignature": SIGNED},
 ]
 GEMINI: Doc = {
     "candidates": [{"content": {"role": "model", "parts": GEMINI_PARTS}, "finishReason": "STOP", "index": 0}],

@@ -111,20 +111,19 @@ def usage(doc: dict[str, Any] | None) -> Usage | None:
     inputs = doc.get("prompt_tokens_details") or {}
     outputs = doc.get("completion_tokens_details") or {}
     reasoning = outputs.get("reasoning_tokens")
+    apart = reasoning or 0
     total = doc.get("total_tokens") or 0
-    if reasoning and total == prompt + completion + reasoning:
-        # Some servers leave reasoning out of the completion; only the total shows it.
-        completion += reasoning
-    elif (reasoning or 0) > completion:
-        # So does one whose total leaves it out, too: a part cannot be more than the whole.
-        completion += reasoning
+    if total == prompt + completion + apart or apart > completion:
+        # Some servers leave reasoning out of the completion: the total shows it, or that a part exceeds the whole.
+        completion += apart
     elif total > prompt + completion:
         # Or it is not told at all, but for the total.
         completion = total - prompt
     cached = _cached(doc, inputs)
+    beside = cached if cached is not None and cached > prompt else 0
     return Usage(
         # Likewise a server that counts cached tokens apart from the prompt.
-        input=prompt + cached if (cached or 0) > prompt else prompt,
+        input=prompt + beside,
         output=completion,
         cached=cached,
         reasoning=reasoning,

@@ -25,8 +25,6 @@ FINISH = {
 }
 
 ERROR_KIND = {
-    "INVALID_ARGUMENT": "invalid",
-    "FAILED_PRECONDITION": "invalid",
     "UNAUTHENTICATED": "authentication",
     "PERMISSION_DENIED": "permission",
     "NOT_FOUND": "not_found",
@@ -117,6 +115,7 @@ def error(doc: Any, status: int | None) -> Failure:
     if not isinstance(inner, dict):
         inner = {"message": str(inner)}
     status = status or inner.get("code")
+    # `INVALID_ARGUMENT` goes with 400 and 413 alike: there the status tells more.
     kind = ERROR_KIND.get(inner.get("status") or "") or kind_of_status(status)
     return Failure(kind, status, str(inner.get("message") or ""), _retry_delay(inner))
 

@@ -36,7 +36,9 @@ def _finish(doc: dict[str, Any], choice: Choice) -> str:
 
 def _message(choice: Choice, item: dict[str, Any]) -> None:
     content = item.get("content")
-    parts = [{"type": "output_text", "text": content}] if isinstance(content, str) else content or []
+    parts: list[dict[str, Any]] = (
+        [{"type": "output_text", "text": content}] if isinstance(content, str) else content or []
+    )
     for part in parts:
         if part.get("type") == "refusal":
             choice.refusal += part.get("refusal") or ""

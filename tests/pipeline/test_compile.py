@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from omniroute.errors import Problem
-from omniroute.pipeline.compile import Ordered, Step, check_order, compile_pipeline
+from omniroute.pipeline.compile import Step, compile_pipeline
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Around, Gate, Handler, Observer, Part
 
@@ -86,31 +84,3 @@ def test_observers_are_told_wherever_they_stand() -> None:
 
     steps = [Step("log", "log", Observer(done)), Step("x", "x", Gate(lambda e: None))]
     assert compile_pipeline("test", steps, send).observers == (done,)
-
-
-@pytest.mark.parametrize(
-    "names, messages",
-    [
-        (["auth", "route", "translate", "retry"], []),
-        (
-            ["auth", "translate", "route"],
-            [
-                """`translate` needs `target`, and no stage above gives it.
-  `route` gives `target`: put it before line 2."""
-            ],
-        ),
-        (["auth", "retry"], ["`retry` needs `target`, and no stage above gives it."]),
-    ],
-)
-def test_order_is_checked_not_assumed(names: list[str], messages: list[str]) -> None:
-    facts = {
-        "auth": ((), ("caller",)),
-        "route": ((), ("target",)),
-        "translate": (("target",), ("upstream_request",)),
-        "retry": (("target",), ()),
-    }
-    stages = [
-        Ordered(name, frozenset(facts[name][0]), frozenset(facts[name][1]), f"chat.yaml:{line}")
-        for line, name in enumerate(names, 1)
-    ]
-    assert [str(m) for m in check_order(stages)] == messages

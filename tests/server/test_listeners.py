@@ -20,6 +20,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from omniroute.errors import ConfigError
+from omniroute.server.gateway import Gateway
 from omniroute.testing import FakeUpstream, Scripted, gateway
 from tests.support.answers import call, chat_stream
 
@@ -116,6 +118,28 @@ def test_workers_share_a_port_reload_and_stop(tmp_path: Path) -> None:
             time.sleep(0.02)
         assert len(seen) == 20, "every answer comes from the new configuration"
     assert running.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "config, open_to_all",
+    [
+        ("version: 1", True),
+        ("version: 1\nkeys: {a: {key: k}}", False),
+        ("version: 1\nauth: {required: false}", False),
+    ],
+)
+async def test_a_gateway_without_keys_is_not_opened_by_accident(
+    config: str, open_to_all: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "omniroute.yaml"
+    path.write_text(config)
+    gateway = Gateway(path, env={}, listen=("0.0.0.0:0",), watch=False)
+    if open_to_all:
+        with pytest.raises(ConfigError, match="can be reached from other machines"):
+            await gateway.start()
+        return
+    await gateway.start()
+    await gateway.stop()
 
 
 def test_a_bad_file_at_the_start_is_fatal_and_says_where(tmp_path: Path) -> None:

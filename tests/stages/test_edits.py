@@ -136,3 +136,19 @@ async def test_explain_answers_with_the_plan_and_sends_nothing() -> None:
         told = json.loads(await post(gw, *call("openai-chat", "up/m"), **{"X-OmniRoute-Explain": "1"}))
         assert told["targets"][0]["verdict"] == "in"
         assert up.requests == []
+
+
+async def test_a_transform_that_has_nothing_to_do_leaves_the_bytes_alone() -> None:
+    more = """
+transforms:
+  rarely:
+    on: request
+    when: headers."x-team" == 'red'
+    ops: [{set: {temperature: 0}}]
+"""
+    async with FakeUpstream(responder()) as up:
+        async with gateway(config(up.url, more=more, provider=", transforms: [rarely]")) as gw:
+            await post(gw, *call("openai-chat", "up/m"))
+            await post(gw, *call("openai-chat", "up/m"), **{"x-team": "red"})
+            assert [r.path for r in gw.records] == ["same", "edited"]
+            assert [r.json.get("temperature") for r in up.requests] == [None, 0]

@@ -373,7 +373,6 @@ def test_a_turn_is_written(turn: Turn, quirks: list[str], expected: Doc) -> None
         (Audio(source=Source(url="https://a")), "audio"),
         (File(source=Source(url="https://a")), "document.url"),
         (Opaque(wire="gemini", doc={}, label="executableCode"), "executableCode"),
-        (Text(text="a", cache="5m"), "cache_control"),
     ],
 )
 def test_what_cannot_be_said_is_noted(part: Part, dropped: str) -> None:
@@ -678,7 +677,7 @@ def test_tool_choice_is_written(
         (Tool(name="f", strict=False), ["no_strict"], "function", [], []),
         (Tool(name="f", kind="custom"), [], "function", [], ["tools[].custom"]),
         (Tool(name="f", kind="custom"), ["custom_tools"], "custom", [], []),
-        (Tool(name="f", cache="5m"), [], "function", ["cache_control"], []),
+        (Tool(name="f", cache="5m"), [], "function", [], ["cache_control"]),
         (Tool(name="f", namespace="n"), [], "function", [], ["tools[].namespace"]),
         (
             Tool(name="web", kind="server", wire="anthropic-messages", native={"type": "web"}),

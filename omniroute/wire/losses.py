@@ -1,0 +1,69 @@
+"""What is said of settings that a target has no words for: nothing, that it is emulated, or that it is dropped.
+
+The law of translation names what a client loses. Two kinds of settings are no loss, in whatever format: what speaks
+to the API alone and means nothing to a model, and hints on cost and accounting, which change no word of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omniroute.wire.conversation import Conversation, Notes
+
+NOT_FOR_THE_MODEL = frozenset(
+    {
+        "anthropic_beta",
+        "anthropic_version",
+        "client_metadata",
+        "include",
+        "stream",
+        "stream_options",
+        "usage",
+        "x-anthropic-billing-header",
+    }
+)
+"""How the answer is carried, and lines for a provider's own books: never noted."""
+
+HINTS = frozenset(
+    {
+        "background",
+        "cache_control",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "user",
+    }
+)
+"""What to cache, whom to book it on, when to fetch it. A target that takes no such hint caches prompts by itself or
+not at all, and the gateway knows who calls: noted as emulated, so that `strict` does not refuse a request for it."""
+
+
+def _clears_thinking_only(management: Any) -> bool:
+    """Earlier thinking of one provider goes to no other anyway."""
+    edits = management.get("edits") if isinstance(management, dict) else None
+    return isinstance(edits, list) and all(
+        isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking") for edit in edits
+    )
+
+
+_MEANS_NOTHING: dict[str, Callable[[Any], bool]] = {"context_management": _clears_thinking_only}
+"""Settings that mean something to a model only with some values."""
+
+
+def note_loss(notes: Notes, name: str, value: Any = None) -> None:
+    """Note that the setting `name` is not written, by what it means."""
+    if name in NOT_FOR_THE_MODEL:
+        return
+    harmless = _MEANS_NOTHING.get(name)
+    if harmless is not None and harmless(value):
+        return
+    (notes.emulate if name in HINTS else notes.drop)(name)
+
+
+def note_foreign_settings(talk: Conversation, own: str, notes: Notes) -> None:
+    """Note the settings that only other wires than `own` know (`Conversation.extras`)."""
+    for wire, settings in talk.extras.items():
+        for name, value in settings.items() if wire != own else ():
+            note_loss(notes, name, value)

@@ -1,0 +1,137 @@
+"""Ollama's own API: `POST /api/chat`, with one JSON document a line for streams. https://docs.ollama.com/api/chat
+
+The pieces stand in files of their own: `ollama_request` and `ollama_messages`, `ollama_answer`, `ollama_stream` in,
+`ollama_writer` out, `ollama_errors`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import msgspec
+
+from omniroute.declare import wire
+from omniroute.errors import Problem
+from omniroute.wire import openai_chat_errors
+from omniroute.wire.codec import (
+    Dialect,
+    Glance,
+    ModelCard,
+    Operation,
+    Peek,
+    Reference,
+    StreamReader,
+    StreamTap,
+    StreamWriter,
+    Wire,
+)
+from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
+from omniroute.wire.ollama_answer import glance, read_answer, write_answer, write_time
+from omniroute.wire.ollama_errors import write_error
+from omniroute.wire.ollama_messages import WIRE, add_system
+from omniroute.wire.ollama_request import read_request, write_request
+from omniroute.wire.ollama_stream import OllamaReader, OllamaTap
+from omniroute.wire.ollama_writer import KEEP_ALIVE, OllamaWriter, error_line
+from omniroute.wire.shapes import count_of
+
+
+class _Asked(msgspec.Struct):
+    model: str
+    stream: bool | None = None
+
+
+_peek = msgspec.json.Decoder(_Asked).decode
+
+
+@wire(WIRE)
+class Ollama(Wire):
+    """Ollama's own chat API, whose answers are streamed, a line for each piece, unless `stream` is false."""
+
+    name: ClassVar[str] = WIRE
+    framing: ClassVar[Literal["sse", "ndjson", "aws"]] = "ndjson"
+    stream_type: ClassVar[str] = "application/x-ndjson"
+    event_ends: ClassVar[tuple[bytes, ...]] = (b"\n",)
+
+    # request in, request out ────────────────────────────────────────────────────────────────────
+    def peek(self, raw: bytes) -> Peek:
+        asked = _peek(raw)
+        return Peek(asked.model, asked.stream is not False)
+
+    def read_request(self, doc: Doc) -> Conversation:
+        return read_request(doc)
+
+    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
+        return write_request(talk, dialect, notes)
+
+    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
+        add_system(doc, text, first=position == "prepend")
+
+    def path(self, model: str, stream: bool, operation: Operation) -> str | None:
+        return "/api/chat" if operation == "chat" else None
+
+    # answer in, answer out ──────────────────────────────────────────────────────────────────────
+    def read_answer(self, doc: Doc) -> Answer:
+        return read_answer(doc)
+
+    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
+        return write_answer(answer, reference, notes)
+
+    def read_count(self, doc: Doc) -> int:
+        """There is no count endpoint; an answer tells the length of its prompt."""
+        return count_of(doc.get("prompt_eval_count"))
+
+    def write_count(self, tokens: int) -> Doc:
+        return {"prompt_eval_count": tokens}
+
+    def write_models(self, cards: list[ModelCard]) -> Doc:
+        """https://docs.ollama.com/api/tags"""
+        return {"models": [_model(card) for card in cards]}
+
+    # stream in, stream out ──────────────────────────────────────────────────────────────────────
+    def reader(self) -> StreamReader:
+        return OllamaReader()
+
+    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
+        return OllamaWriter(reference, notes)
+
+    @property
+    def keep_alive(self) -> bytes:
+        return KEEP_ALIVE
+
+    # errors ─────────────────────────────────────────────────────────────────────────────────────
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
+        return openai_chat_errors.read_error(status, headers, body)
+
+    def write_error(self, problem: Problem, request_id: str) -> Doc:
+        return write_error(problem, request_id)
+
+    def error_event(self, problem: Problem, request_id: str) -> bytes:
+        return error_line(problem, request_id)
+
+    # glances ────────────────────────────────────────────────────────────────────────────────────
+    def glance(self, raw: bytes) -> Glance:
+        return glance(raw)
+
+    def tap(self) -> StreamTap:
+        return OllamaTap()
+
+
+def _model(card: ModelCard) -> Doc:
+    """Clients shorten the digest, so there must be one; there is no file whose size could be told."""
+    return {
+        "name": card.id,
+        "model": card.id,
+        "modified_at": write_time(card.created),
+        "size": 0,
+        "digest": hashlib.sha256(card.id.encode()).hexdigest(),
+        "details": {
+            "parent_model": "",
+            "format": "",
+            "family": card.owner,
+            "families": [card.owner],
+            "parameter_size": "",
+            "quantization_level": "",
+        },
+    }

@@ -1,0 +1,211 @@
+"""The stream of an Ollama chat, out: one line a delta, calls whole and in the order in which they began.
+
+Finish and usage leave in the last line. https://docs.ollama.com/api/streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Problem
+from omniroute.wire.bridge import problem_of
+from omniroute.wire.codec import Reference
+from omniroute.wire.conversation import (
+    CallDelta,
+    CallStart,
+    CitationDelta,
+    Delta,
+    Doc,
+    End,
+    Failure,
+    Finish,
+    Finished,
+    LogprobsDelta,
+    Notes,
+    Part,
+    PartEnd,
+    Ping,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    Usage,
+    UsageDelta,
+    WholePart,
+)
+from omniroute.wire.ndjson import line
+from omniroute.wire.ollama_answer import write_finish, write_message, write_time, write_usage
+from omniroute.wire.ollama_errors import write_error
+from omniroute.wire.shapes import arguments_object, docs_of
+
+encode = msgspec.json.Encoder().encode
+
+_PIECE = b'{"model":%s,"created_at":%s,"message":{"role":"assistant","content":%s},"done":false}\n'
+"""By far the most frequent line; filled in, it costs a fraction of what an encoded object would."""
+
+
+class _Pending:
+    """A call that has not been sent: this format has calls only whole."""
+
+    def __init__(self, start: CallStart) -> None:
+        self.start = start
+        self.fragments: list[str] = []
+        self.ended = False
+
+    def is_whole(self) -> bool:
+        """JSON that is an object and not empty can only be followed by blanks."""
+        text = "".join(self.fragments)
+        return self.ended or (
+            text.rstrip().endswith("}") and self.start.kind == "function" and bool(arguments_object(text))
+        )
+
+    def call(self) -> ToolCall:
+        return ToolCall(
+            id=self.start.id,
+            name=self.start.name,
+            arguments="".join(self.fragments),
+            kind=self.start.kind,
+        )
+
+
+class OllamaWriter:
+    """Deltas of one answer into the lines of a stream."""
+
+    def __init__(self, reference: Reference, notes: Notes) -> None:
+        self._reference = reference
+        self._notes = notes
+        self._model = encode(reference.model)
+        self._created = encode(write_time(reference.created))
+        self._calls: dict[int, _Pending] = {}
+        self._paragraphs: dict[int, int] = {}
+        self._usage: Usage | None = None
+        self._finish: Finish | None = None
+        self._over = False
+
+    def feed(self, delta: Delta) -> bytes:
+        write = _FEED.get(type(delta))
+        if self._over or write is None:
+            return b""
+        if getattr(delta, "choice", 0):
+            self._notes.drop("n")
+            return b""
+        return write(self, delta)
+
+    def close(self, problem: Problem | None = None) -> bytes:
+        if self._over:
+            return b""
+        out = self._flush(all=problem is None)
+        self._over = True
+        if problem is not None:
+            return out + error_line(problem)
+        last = write_finish(self._finish) | write_usage(self._usage or Usage())
+        return out + self._line({"role": "assistant", "content": ""}, last)
+
+    # content ────────────────────────────────────────────────────────────────────────────────────
+    def _text(self, delta: TextDelta | RefusalDelta) -> bytes:
+        return _PIECE % (self._model, self._created, encode(delta.text)) if delta.text else b""
+
+    def _thinking(self, delta: ThinkingDelta) -> bytes:
+        text = delta.text
+        if self._paragraphs.setdefault(delta.part, delta.block) != delta.block:
+            self._paragraphs[delta.part] = delta.block
+            text = "\n\n" + text
+        return self._line({"role": "assistant", "content": "", "thinking": text}) if text else b""
+
+    def _whole(self, delta: WholePart) -> bytes:
+        return self._part(delta.content)
+
+    def _part(self, part: Part) -> bytes:
+        message = write_message([part], self._reference, self._notes)
+        return b"" if message == {"role": "assistant", "content": ""} else self._line(message)
+
+    def _citation(self, delta: CitationDelta) -> bytes:
+        self._notes.drop("annotations")
+        return b""
+
+    def _logprobs(self, delta: LogprobsDelta) -> bytes:
+        said = docs_of(delta.logprobs.get("content"))
+        return self._line({"role": "assistant", "content": ""}, {"done": False, "logprobs": said})
+
+    # calls ──────────────────────────────────────────────────────────────────────────────────────
+    def _call(self, delta: CallStart) -> bytes:
+        self._calls[delta.part] = _Pending(delta)
+        return b""
+
+    def _arguments(self, delta: CallDelta) -> bytes:
+        call = self._calls.get(delta.part)
+        if call is None:
+            if delta.arguments.strip():
+                # The call has been sent, or was never named.
+                self._notes.drop("tool_calls[].arguments")
+            return b""
+        call.fragments.append(delta.arguments)
+        return self._flush() if delta.arguments.rstrip().endswith("}") else b""
+
+    def _part_end(self, delta: PartEnd) -> bytes:
+        call = self._calls.get(delta.part)
+        if call is None:
+            return b""
+        call.ended = True
+        return self._flush()
+
+    def _flush(self, *, all: bool = False) -> bytes:
+        """The calls that are whole, as long as none that began before them is missing; `all` when no more comes."""
+        out = b""
+        for part, pending in list(self._calls.items()):
+            if not (all or pending.is_whole()):
+                break
+            del self._calls[part]
+            out += self._part(pending.call())
+        return out
+
+    # what stands beside the content ─────────────────────────────────────────────────────────────
+    def _take_usage(self, delta: UsageDelta) -> bytes:
+        self._usage = delta.usage
+        return b""
+
+    def _take_finish(self, delta: Finished) -> bytes:
+        self._finish = delta.finish
+        return self._flush(all=True)
+
+    def _fail(self, delta: Failure) -> bytes:
+        return self.close(problem_of(delta))
+
+    def _end(self, delta: End) -> bytes:
+        return self.close()
+
+    def _ping(self, delta: Ping) -> bytes:
+        return KEEP_ALIVE
+
+    def _line(self, message: Doc, rest: Doc | None = None) -> bytes:
+        doc = {"model": self._reference.model, "created_at": write_time(self._reference.created)}
+        return line(encode({**doc, "message": message, **(rest or {"done": False})}))
+
+
+_FEED: dict[type, Callable[[OllamaWriter, Any], bytes]] = {
+    TextDelta: OllamaWriter._text,
+    RefusalDelta: OllamaWriter._text,
+    ThinkingDelta: OllamaWriter._thinking,
+    WholePart: OllamaWriter._whole,
+    CitationDelta: OllamaWriter._citation,
+    LogprobsDelta: OllamaWriter._logprobs,
+    CallStart: OllamaWriter._call,
+    CallDelta: OllamaWriter._arguments,
+    PartEnd: OllamaWriter._part_end,
+    UsageDelta: OllamaWriter._take_usage,
+    Finished: OllamaWriter._take_finish,
+    Failure: OllamaWriter._fail,
+    End: OllamaWriter._end,
+    Ping: OllamaWriter._ping,
+}
+
+KEEP_ALIVE = b" "
+"""A blank before the next document: clients parse each line as JSON, and an empty one is none."""
+
+
+def error_line(problem: Problem, request_id: str = "") -> bytes:
+    """The line that ends a stream which failed."""
+    return line(encode(write_error(problem, request_id)))
