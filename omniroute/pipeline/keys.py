@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from omniroute.config.settings import Key
-from omniroute.errors import Problem
+from omniroute.errors import Problem, Refused
 from omniroute.pipeline.patterns import Test, any_of, networks
 
 LOOPBACK = networks(["127.0.0.0/8", "::1/128"])
+
+NO_KEY = Problem(
+    kind="authentication",
+    code="missing_api_key",
+    message="This gateway needs a key: send it as `Authorization: Bearer KEY`, `x-api-key` or `x-goog-api-key`.",
+)
+UNKNOWN_KEY = Problem(kind="authentication", code="invalid_api_key", message="That key is not known here.")
+OUT_OF_SCOPE = Problem(
+    kind="permission", code="scope_missing", message="This key may not call models: it lacks the scope `use`."
+)
 
 
 class Caller:
@@ -58,11 +68,33 @@ class Caller:
 class Keyring:
     """All keys of a configuration, found by digest: the time that a look-up takes says nothing about a key."""
 
-    __slots__ = ("_callers", "required")
+    __slots__ = ("_callers", "_open", "required")
 
     def __init__(self, keys: Mapping[str, Key], required: bool | None) -> None:
         self._callers = {_digest_of(key): Caller(name, key) for name, key in keys.items()}
         self.required = bool(keys) if required is None else required
+        self._open = required is False
+
+    def admit(
+        self, headers: Mapping[str, str], query: Mapping[str, str], path: str, address: str, now: float
+    ) -> Caller | None:
+        """Who calls `path` from `address`; None is somebody without a key who is welcome. Raises `Refused`.
+
+        Where no key is declared only this machine is welcome, whatever the listeners were told, unless the config
+        says in as many words that no key is needed. A unix socket has no address.
+        """
+        presented = presented_key(headers, query)
+        caller = self.find(presented) if presented is not None else None
+        if caller is None:
+            if not self.required and (self._open or not address or LOOPBACK(address)):
+                return None
+            raise Refused(NO_KEY if presented is None else UNKNOWN_KEY)
+        problem = caller.problem(path, address, now)
+        if problem is None and "use" not in caller.scopes:
+            problem = OUT_OF_SCOPE
+        if problem is not None:
+            raise Refused(problem)
+        return caller
 
     def find(self, presented: str) -> Caller | None:
         return self._callers.get(hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest())

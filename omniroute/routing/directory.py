@@ -90,7 +90,7 @@ class Provider:
         return found
 
     def listed(self) -> Iterator[str]:
-        return (name for name in self.settings.models if name != "*")
+        return (name for name, model in self.settings.models.items() if name != "*" and model.enabled)
 
     def _make(self, asked: str) -> Target | None:
         models = self.settings.models
@@ -194,8 +194,8 @@ class Directory:
         self.default = default
         self._by_prefix = _prefixes(providers)
         self._wildcards = sorted(
-            ((re.compile(_wildcard(a)), t) for a, t in aliases.items() if "*" in a),
-            key=lambda pair: -len(pair[0].pattern),
+            ((a, re.compile(_wildcard(a)), t) for a, t in aliases.items() if "*" in a),
+            key=lambda row: -len(row[0]),
         )
         self._owners = _owners(providers)
 
@@ -221,7 +221,7 @@ class Directory:
         exact = self.aliases.get(name)
         if exact is not None and "*" not in name:
             return exact, "alias"
-        for pattern, target in self._wildcards:
+        for _, pattern, target in self._wildcards:
             match = pattern.fullmatch(name)
             if match is not None:
                 return target.replace("*", match[1], 1), "wildcard"

@@ -24,15 +24,15 @@ from omniroute.config.settings import ServerLimits, Settings
 from omniroute.engine.build import wire_of
 from omniroute.engine.runtime import Runtime
 from omniroute.engine.watch import Watcher
-from omniroute.errors import ConfigError, Finding, Problem
+from omniroute.errors import ConfigError, Finding, Problem, Refused
 from omniroute.pipeline.exchange import IdSource
-from omniroute.pipeline.keys import presented_key
+from omniroute.pipeline.keys import Caller
 from omniroute.pipeline.patterns import Test, networks
 from omniroute.registry import Registry, load
 from omniroute.server.admin import Admin
 from omniroute.server.cors import cors_headers
 from omniroute.server.endpoints import MODELS, Endpoints
-from omniroute.server.inbound import Answerer, Slow, TooLarge, read_body, request_id, to_request
+from omniroute.server.inbound import Answerer, Slow, TooLarge, address_of, read_body, request_id, to_request
 from omniroute.server.log import LogSink
 from omniroute.server.metrics import Metrics
 from omniroute.state.state import State
@@ -273,15 +273,22 @@ class Gateway:
         self, incoming: web.BaseRequest, extra: dict[str, str], base: str | None, one: str | None
     ) -> web.Response:
         generation = self.runtime.generation
-        keyring = generation.keyring
-        presented = presented_key(incoming.headers, incoming.query)
-        caller = keyring.find(presented) if presented is not None else None
-        if keyring.required and caller is None:
-            return self._refuse(incoming, extra, _no_key(presented))
+        trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
+        try:
+            caller = generation.keyring.admit(
+                incoming.headers,
+                incoming.query,
+                incoming.path,
+                address_of(incoming, trusted),
+                self.state.clock(),
+            )
+        except Refused as error:
+            return self._refuse(incoming, extra, error.problem)
+        providers = generation.directory.providers
         cards = [
             card
             for card in generation.directory.cards()
-            if caller is None or caller.may_use(card.id, card.id, card.owner) or caller.may_ask(card.id)
+            if caller is None or _may_see(caller, card, card.owner in providers)
         ]
         wire = self._endpoints.models_wire(base, incoming.headers)
         document = wire.write_models(cards)
@@ -289,7 +296,12 @@ class Gateway:
             document = _one_of(document, cards, one)
             if not document:
                 return self._refuse(incoming, extra, _no_such_model(one))
-        headers = {"Content-Type": "application/json", "X-OmniRoute-Config": generation.tag, **extra}
+        headers = {
+            "Content-Type": "application/json",
+            "X-Request-Id": request_id(incoming.headers),
+            "X-OmniRoute-Config": generation.tag,
+            **extra,
+        }
         return web.Response(body=encode(document), headers=headers)
 
     def _front_page(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
@@ -400,10 +412,9 @@ _SLOW = Problem(
 )
 
 
-def _no_key(presented: str | None) -> Problem:
-    if presented is None:
-        return Problem(kind="authentication", code="missing_api_key", message="This gateway needs a key.")
-    return Problem(kind="authentication", code="invalid_api_key", message="That key is not known here.")
+def _may_see(caller: Caller, card: ModelCard, of_provider: bool) -> bool:
+    """Whether a card belongs in the list of this key: what it may ask for, or reach at a provider."""
+    return caller.may_use(card.id, card.id, card.owner) if of_provider else caller.may_ask(card.id)
 
 
 def _no_such_path(method: str, path: str) -> Problem:

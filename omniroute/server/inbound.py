@@ -69,19 +69,24 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 
 def to_request(incoming: web.BaseRequest, body: bytes, id: str, started: float, trusted: Test) -> Request:
-    headers = incoming.headers
-    peer = incoming.remote or ""
     return Request(
         method=incoming.method,
         path=incoming.path,
         query=incoming.query,
-        headers=headers,
+        headers=incoming.headers,
         body=body,
-        client_ip=client_address(peer, headers.get("x-forwarded-for"), trusted),
+        client_ip=address_of(incoming, trusted),
         id=id,
         received=time.time(),
         started=started,
     )
+
+
+def address_of(incoming: web.BaseRequest, trusted: Test) -> str:
+    """The address of the client; empty on a unix socket. Some proxies add a line of their own to those of the
+    client, so that all lines count as one list (RFC 9110 section 5.3)."""
+    forwarded = incoming.headers.getall("x-forwarded-for", None)
+    return client_address(incoming.remote or "", ", ".join(forwarded) if forwarded else None, trusted)
 
 
 class Answerer:

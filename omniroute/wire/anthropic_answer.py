@@ -159,6 +159,9 @@ _USAGE_KEYS = frozenset(
     }
 )
 
+_TIERS_IN = {"standard": "default", "priority": "priority", "batch": "batch"}
+"""The usual tier is called `default` in a conversation."""
+
 
 def read_answer(doc: Doc) -> Answer:
     """Never raises: null, absent and empty are one, and unknown blocks stay as they are."""
@@ -169,7 +172,7 @@ def read_answer(doc: Doc) -> Answer:
         model=text_of(doc.get("model")),
         choices=[Choice(parts=rejoin_signatures(parts), finish=read_finish(doc))],
         usage=read_usage(usage) if usage else None,
-        service_tier=text_of(usage.get("service_tier")) or None,
+        service_tier=_TIERS_IN.get(text_of(usage.get("service_tier"))),
         extras=_extras(doc, usage),
     )
 
@@ -187,7 +190,7 @@ def _extras(doc: Doc, usage: Doc) -> dict[str, Doc]:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_TIERS = frozenset({"standard", "priority", "batch"})
+_TIERS_OUT = {tier: native for native, tier in _TIERS_IN.items()}
 
 
 def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
@@ -199,8 +202,9 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     calls = any(isinstance(part, ToolCall) for part in choice.parts)
     refusal = any(isinstance(part, Refusal) for part in choice.parts)
     usage = write_usage(answer.usage or Usage())
-    if answer.service_tier in _TIERS:
-        usage["service_tier"] = answer.service_tier
+    tier = _TIERS_OUT.get(answer.service_tier or "")
+    if tier is not None:
+        usage["service_tier"] = tier
     own = answer.extras.get(WIRE, {})
     usage |= doc_of(own.get("usage"))
     doc: Doc = {

@@ -38,6 +38,7 @@ from omniroute.wire.conversation import File as FilePart
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.openai_chat_messages import attach_signature
 from omniroute.wire.openai_chat_parts import (
+    TIERS,
     WIRE,
     arguments_of,
     doc_of,
@@ -125,7 +126,8 @@ def read_usage(given: Any) -> Usage | None:
     """Usage in any server's words.
 
     Some leave reasoning out of `completion_tokens`. Either `total_tokens` shows it, or reasoning is larger
-    than the output that should hold it; a difference of a few tokens is only loose counting.
+    than the output that should hold it; a difference of a few tokens is only loose counting. Likewise some leave
+    cached tokens out of `prompt_tokens`: then there are more of them than of the prompt that should hold them.
     """
     usage = doc_of(given)
     if not any(key in usage for key in ("prompt_tokens", "completion_tokens", "total_tokens")):
@@ -138,11 +140,13 @@ def read_usage(given: Any) -> Usage | None:
     output = max(said, total - input)
     if output == said and reasoning > 2 * said:
         output += reasoning
+    cached = _count(prompt, "cached_tokens") or _count(
+        usage, "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens"
+    )
     return Usage(
-        input=input,
+        input=input + cached if cached > input else input,
         output=output,
-        cached=_count(prompt, "cached_tokens")
-        or _count(usage, "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens"),
+        cached=cached,
         cache_write=_count(prompt, "cache_write_tokens") or _count(usage, "cache_creation_input_tokens"),
         audio_input=_count(prompt, "audio_tokens"),
         reasoning=min(output, max(reasoning, output - said if not reasoning else 0)),
@@ -323,7 +327,7 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     }
     if answer.usage is not None:
         doc["usage"] = write_usage(answer.usage)
-    if answer.service_tier is not None:
+    if answer.service_tier in TIERS:
         doc["service_tier"] = answer.service_tier
     return doc
 

@@ -36,6 +36,9 @@ from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "openai-chat"
 
+TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+"""The service tiers that the format has words for."""
+
 
 def refused(message: str, param: str) -> Refused:
     """The client's request has a wrong shape at `param`."""

@@ -93,12 +93,12 @@ def write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: 
                 notes.emulate("reasoning_effort")
             return
     effort = _effort(asked, dialect)
-    if effort is None and asked.enabled is False and dialect.capabilities is not None:
-        # The model thinks, and there is no word that stops it.
+    if effort is None and asked.enabled is False:
+        # The model may think, and no word is known to stop it.
         notes.drop("reasoning")
     if effort is not None:
         doc["reasoning_effort"] = effort
-        if asked.effort is not None and effort != asked.effort:
+        if effort != (asked.effort or ("none" if asked.enabled is False else effort)):
             notes.emulate("reasoning_effort")
 
 

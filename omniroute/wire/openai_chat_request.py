@@ -61,7 +61,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.openai_chat_messages import read_messages, write_messages
-from omniroute.wire.openai_chat_parts import WIRE, doc_of, read_cache, refused, string_at, text_of
+from omniroute.wire.openai_chat_parts import TIERS, WIRE, doc_of, read_cache, refused, string_at, text_of
 from omniroute.wire.openai_chat_reasoning import REASONING_KEYS, read_reasoning_settings, write_reasoning
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +273,6 @@ _SETTINGS_OUT: tuple[tuple[str, str], ...] = (
 )
 """Fields that are written as they are."""
 
-_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _LONGEST_KEY = 64
 _MOST_STOPS = 4
 
@@ -307,7 +306,7 @@ def _write_settings(doc: Doc, talk: Conversation, dialect: Dialect, notes: Notes
     if talk.store:
         # False is what a server does that was not asked; saying so offends those that do not know the word.
         doc["store"] = True
-    if talk.service_tier in _TIERS:
+    if talk.service_tier in TIERS:
         doc["service_tier"] = talk.service_tier
     elif talk.service_tier is not None:
         notes.drop("service_tier")

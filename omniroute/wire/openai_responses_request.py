@@ -283,7 +283,13 @@ def _reasons(talk: Conversation, dialect: Dialect) -> bool:
     """Whether the model is one that reasons: as the catalogue knows, else as the client takes it to be."""
     if dialect.thinking_levels or (dialect.capabilities is not None and "thinking" in dialect.capabilities):
         return True
-    return dialect.capabilities is None and talk.reasoning is not None and talk.reasoning.enabled is not False
+    asked = talk.reasoning
+    return dialect.capabilities is None and asked is not None and not _only_switched_off(asked)
+
+
+def _only_switched_off(reasoning: Reasoning) -> bool:
+    """Whether the client forbade thinking in no effort word: to an unknown model ours may be one too many."""
+    return reasoning.enabled is False and reasoning.effort is None
 
 
 def _write_reasoning(doc: Doc, talk: Conversation, dialect: Dialect, notes: Notes, *, own: bool) -> None:
@@ -293,7 +299,7 @@ def _write_reasoning(doc: Doc, talk: Conversation, dialect: Dialect, notes: Note
     if not _reasons(talk, dialect):
         if own and dialect.capabilities is None and reasoning.effort is not None:
             doc["reasoning"] = {"effort": reasoning.effort}
-        elif reasoning.enabled is not False:
+        elif reasoning.enabled is not False or dialect.capabilities is None:
             notes.drop("reasoning")
         return
     words: Doc = {}

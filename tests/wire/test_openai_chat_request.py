@@ -625,6 +625,9 @@ def test_reasoning_is_written_in_the_servers_words(
         (Reasoning(effort="high"), {"capabilities": frozenset[str]()}, ["reasoning"], []),
         (Reasoning(enabled=False), {"capabilities": frozenset[str]()}, [], []),
         (Reasoning(enabled=False), {"capabilities": frozenset({"thinking"})}, ["reasoning"], []),
+        (Reasoning(enabled=False), {}, ["reasoning"], []),
+        (Reasoning(enabled=False), {"thinking_levels": ("low",)}, [], ["reasoning_effort"]),
+        (Reasoning(enabled=False), {"thinking_levels": ("none", "low")}, [], []),
         (Reasoning(effort="max"), {"thinking_levels": ("low",)}, [], ["reasoning_effort"]),
     ],
 )

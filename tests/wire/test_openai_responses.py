@@ -370,7 +370,9 @@ def test_nothing_is_stored_for_clients_of_other_wires() -> None:
         (Reasoning(effort="minimal"), {"thinking_levels": ("low", "high")}, {"effort": "low"}, []),
         (Reasoning(enabled=False), {"thinking_levels": ("none", "low")}, {"effort": "none"}, []),
         (Reasoning(enabled=False), {"thinking_levels": ("minimal", "low")}, {"effort": "minimal"}, []),
-        (Reasoning(enabled=False), {}, None, []),
+        (Reasoning(enabled=False), {}, None, ["reasoning"]),
+        (Reasoning(enabled=False), {"capabilities": frozenset({"tools"})}, None, []),
+        (Reasoning(enabled=False, effort="none"), {}, {"effort": "none"}, []),
         (Reasoning(adaptive=True, visible=True), {}, {"summary": "auto"}, []),
         (Reasoning(effort="high"), {"capabilities": frozenset({"tools"})}, None, ["reasoning"]),
         (
