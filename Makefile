@@ -40,6 +40,8 @@ schema docs: $(VENV)/.ready
 
 fidelity: $(VENV)/.ready  ## every recording through every pair of formats
 	$(BIN)/python -m tests.fidelity
+	$(BIN)/python -m tests.fidelity --requests
+	$(BIN)/python -m tests.fidelity --turns
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -42,6 +42,7 @@ from omniroute.state.state import State
 from omniroute.transforms.compile import compile_transform
 from omniroute.transforms.expressions import condition
 from omniroute.upstream.authorization import Credential
+from omniroute.upstream.headers import merged
 from omniroute.upstream.send import Sender
 from omniroute.upstream.transport import Transport
 from omniroute.wire.codec import Wire
@@ -148,7 +149,7 @@ class _Builder:
             name=name,
             settings=settings,
             upstreams={
-                wire: Upstream(self.wire(wire), e.base_url.rstrip("/"), {**settings.headers, **e.headers})
+                wire: Upstream(self.wire(wire), e.base_url.rstrip("/"), merged(settings.headers, e.headers))
                 for wire, e in settings.formats.items()
             },
             accounts=tuple(self._accounts(name, settings)),
@@ -160,8 +161,11 @@ class _Builder:
         accounts = dict(settings.accounts)
         if not accounts and settings.auth.type == "none":
             accounts = {"default": AccountSettings()}
-        credential = self._credential(settings.auth)
-        return [self._account(n, a, provider, settings, credential) for n, a in accounts.items()]
+        credentials = {
+            wire: self._credential(endpoint.auth or settings.auth)
+            for wire, endpoint in settings.formats.items()
+        }
+        return [self._account(n, a, provider, settings, credentials) for n, a in accounts.items()]
 
     def _account(
         self,
@@ -169,21 +173,24 @@ class _Builder:
         account: AccountSettings,
         provider: str,
         settings: ProviderSettings,
-        credential: Credential,
+        credentials: Mapping[str, Credential],
     ) -> Account:
         proxy = self._proxy(account.proxy or settings.proxy or self._settings.proxy)
-        granted = credential.authorize(account.key)
+        try:
+            granted = {wire: c.authorize(account.key) for wire, c in credentials.items()}
+        except ValueError as error:
+            raise _wrong("OR1900", f"account {provider}/{name}: {error}") from error
+        missing = [a.missing for a in granted.values()]
         return Account(
             name=name,
             provider=provider,
-            headers=granted.headers,
-            query=granted.query,
+            granted=granted,
             secrets=(account.key,) if account.key else (),
             proxy=proxy,
             identity=_identity(settings, account, proxy),
             weight=account.weight,
             priority=account.priority,
-            inactive="it is disabled" if not account.enabled else granted.missing,
+            inactive="it is disabled" if not account.enabled else _lacking(missing),
         )
 
     def _proxy(self, name: str | None) -> OutboundProxy | None:
@@ -241,7 +248,7 @@ class _Builder:
         steps: list[Step] = []
         checked = False
         for spec in self._settings.pipelines[name].stages:
-            part: Part = self._component("stage", spec).build(site)
+            part = self._part(spec, site)
             declaration = self._registry.find("stage", spec.kind)
             steps.append(Step(spec.name, spec.kind, part, spec.place))
             if not checked and declaration is not None and "caller" in declaration.gives:
@@ -250,6 +257,16 @@ class _Builder:
         if not checked:
             steps.insert(0, _BODY)
         return compile_pipeline(name, steps, send)
+
+
+    def _part(self, spec: Spec, site: Site) -> Part:
+        try:
+            part: Part = self._component("stage", spec).build(site)
+        except ValueError as error:
+            raise _wrong("OR1900", f"stage {spec.name}: {error}", spec.place) from error
+        except KeyError as error:
+            raise _wrong("OR1900", f"stage {spec.name}: there is no {error}", spec.place) from error
+        return part
 
 
 @cache
@@ -298,15 +315,18 @@ def _rule(route: Route, pipelines: Mapping[str, Pipeline]) -> PipelineRule:
     )
 
 
+def _lacking(missing: Sequence[str | None]) -> str | None:
+    """What an account lacks that can be used in none of the provider's formats."""
+    return missing[0] if missing and all(missing) else None
+
+
 def _unknown(kind: str, name: str, place: str) -> ConfigError:
+    return _wrong("OR1901", f"there is no {kind.replace('_', ' ')} {name!r}", place)
+
+
+def _wrong(code: str, message: str, place: str = "") -> ConfigError:
+    """What only building can find."""
     file, _, line = place.rpartition(":")
     return ConfigError(
-        [
-            Finding(
-                code="OR1901",
-                message=f"there is no {kind.replace('_', ' ')} {name!r}",
-                file=file,
-                line=int(line) if line.isdigit() else 0,
-            )
-        ]
+        [Finding(code=code, message=message, file=file, line=int(line) if line.isdigit() else 0)]
     )

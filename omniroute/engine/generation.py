@@ -20,6 +20,16 @@ from omniroute.wire.codec import Peek
 
 log = logging.getLogger("omniroute")
 
+LONGEST_MODEL = 512
+"""Characters of a model name. Names are remembered and logged, so that they must not grow at a client's will."""
+
+_LONG_MODEL = Problem(
+    kind="invalid_request",
+    code="invalid_request",
+    param="model",
+    message=f"The name of the model is longer than {LONGEST_MODEL} characters.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineRule:
@@ -40,7 +50,7 @@ class PipelineRule:
             return False
         if self.model is not None and not self.model(exchange.model):
             return False
-        if not all(test(request.headers.get(name, "")) for name, test in self.headers):
+        if not all(name in request.headers and test(request.headers[name]) for name, test in self.headers):
             return False
         return self.key is None or self.key(_key_name(request, keyring))
 
@@ -66,11 +76,13 @@ class Generation:
     def exchange(self, request: Request, endpoint: Endpoint, peek: Peek | None, ids: IdSource) -> Exchange:
         """What the request looks like to the pipeline. `peek` is given where the path says model and stream."""
         malformed: Problem | None = None
-        if peek is None:
-            try:
-                peek = endpoint.wire.peek(request.body)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                peek, malformed = Peek("", False), _malformed(request.body, error)
+        try:
+            seen = endpoint.wire.peek(request.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            seen, malformed = Peek("", False), _malformed(request.body, error)
+        peek = peek if peek is not None else seen
+        if len(peek.model) > LONGEST_MODEL:
+            peek, malformed = Peek(peek.model[:LONGEST_MODEL], peek.stream), malformed or _LONG_MODEL
         exchange = Exchange(request, endpoint, peek, ids)
         exchange.malformed = malformed
         exchange.config = self.tag
@@ -107,10 +119,18 @@ class Generation:
         if exchange.usage is not None and target is not None and target.facts.price is not None:
             exchange.cost = cost_of(exchange.usage, target.facts.price)
         for done in pipeline.observers:
-            done(exchange, reply)
+            try:
+                done(exchange, reply)
+            except Exception:
+                # The answer is out: an observer that fails (it may be a plugin) must not undo it.
+                log.exception("an observer of request %s failed", exchange.request.id)
 
 
 def _malformed(body: bytes, error: Exception) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem(
+            kind="invalid_request", code="json_too_deep", message="The JSON body is nested too deeply."
+        )
     if isinstance(error, msgspec.ValidationError):
         return Problem(
             kind="invalid_request",

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
-from omniroute.errors import MalformedStream, Problem, UpstreamError
+from omniroute.errors import MalformedStream, Problem, Refused, UpstreamError
 
 log = logging.getLogger("omniroute")
 
@@ -80,22 +80,10 @@ class Stream:
                     if heart is not None:
                         heart.beat(chunk)
                     await write(chunk)
-        except UpstreamError as error:
-            return error.problem
-        except MalformedStream as error:
-            return Problem(
-                kind="bad_gateway", code="malformed_stream", message=f"The upstream's stream broke: {error}"
-            )
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:
-            # A codec or plugin met what it did not expect: the client still gets a legal end.
-            log.exception("a stream failed inside the gateway")
-            return Problem(
-                kind="server",
-                code="internal_error",
-                message="The gateway failed in the middle of this answer.",
-            )
+        except Exception as error:
+            return _problem_of(error)
         return None
 
     def _end(self, problem: Problem | None) -> bytes:
@@ -103,10 +91,13 @@ class Stream:
         for tap in self.taps:
             try:
                 tail = tap.feed(tail) if tail else b""
-            except MalformedStream as error:
+            except Exception as error:
                 tail = b""
-                problem = problem or Problem(kind="bad_gateway", code="malformed_stream", message=str(error))
-            more, problem = tap.end(problem)
+                problem = problem or _problem_of(error)
+            try:
+                more, problem = tap.end(problem)
+            except Exception as error:
+                more, problem = b"", problem or _problem_of(error)
             tail += more
             self.problem = self.problem or problem
         return tail
@@ -119,6 +110,21 @@ class Stream:
         aclose = getattr(self.source, "aclose", None)
         if aclose is not None:
             await aclose()
+
+
+def _problem_of(error: Exception) -> Problem:
+    """What broke a stream. A codec or plugin may meet what it did not expect: the client still gets a legal end."""
+    match error:
+        case UpstreamError() | Refused():
+            return error.problem
+        case MalformedStream():
+            return Problem(
+                kind="bad_gateway", code="malformed_stream", message=f"The upstream's stream broke: {error}"
+            )
+    log.error("a stream failed inside the gateway", exc_info=error)
+    return Problem(
+        kind="server", code="internal_error", message="The gateway failed in the middle of this answer."
+    )
 
 
 class _Heart:
@@ -148,7 +154,8 @@ class _Heart:
 
     def _tick(self) -> None:
         now = self._loop.time()
-        if self._boundary and now - self._last >= self._every:
+        waiting = self._task is not None and not self._task.done()
+        if self._boundary and not waiting and now - self._last >= self._every:
             self._last = now
             self._task = self._loop.create_task(self._send(), name="keep-alive")
         self._handle = self._loop.call_later(max(0.05, self._every - (now - self._last)), self._tick)

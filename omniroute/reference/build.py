@@ -10,6 +10,7 @@ from omniroute.reference.findings import findings_page
 from omniroute.reference.language import language_page
 from omniroute.reference.markdown import link, page, table
 from omniroute.reference.metrics import metrics_page
+from omniroute.reference.translation import matrix_page
 from omniroute.registry import Registry
 
 SINGLE = {
@@ -20,6 +21,7 @@ SINGLE = {
     "metrics.md": (metrics_page, "What `/-/metrics` shows"),
     "providers.md": (providers_page, "The catalogue of providers"),
     "quirks.md": (quirks_page, "What providers do differently, in words"),
+    "matrix.md": (matrix_page, "What each translation keeps, emulates and drops"),
     "shipped.md": (shipped_page, "Pipelines and transforms that come with the gateway"),
 }
 

@@ -13,6 +13,7 @@ from omniroute.config.settings import Model, Timeouts
 from omniroute.config.settings import Provider as ProviderSettings
 from omniroute.pipeline.parts import Edit
 from omniroute.routing.strategy import Strategy
+from omniroute.upstream.authorization import Authorization
 from omniroute.wire.codec import Dialect, ModelCard, Wire
 
 When = Callable[[Mapping[str, Any]], bool]
@@ -32,12 +33,12 @@ class OutboundProxy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Account:
-    """A credential, ready to use. `inactive` says why it is not."""
+    """A credential, ready to use: `granted` is what it adds to a request, by wire name. `inactive` says why it is
+    not to be used."""
 
     name: str
     provider: str
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
+    granted: Mapping[str, Authorization]
     secrets: tuple[Secret, ...]
     proxy: OutboundProxy | None
     identity: str
@@ -280,6 +281,7 @@ def _card(provider: Provider, name: str) -> ModelCard:
         name=name,
         context=_int(model.context),
         max_output=_int(model.max_output),
+        capabilities=None if model.capabilities is None else frozenset(model.capabilities),
     )
 
 

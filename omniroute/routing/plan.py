@@ -26,7 +26,8 @@ DEEPEST = 5
 class Step:
     """One target of a plan. `ready_at` (epoch seconds) is when a `later` target becomes usable.
 
-    `path` are the combos and members that led here, for strategies to count what was taken.
+    `path` are the combos and members that led here, for strategies to count what was taken. `cause` is set for
+    what is out by decision of the operator: switched off, or not for this caller.
     """
 
     target: Target
@@ -35,6 +36,7 @@ class Step:
     ready_at: float | None = None
     member: Member | None = None
     path: tuple[tuple[Combo, Member], ...] = ()
+    cause: Literal["disabled", "forbidden"] | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +67,9 @@ def plan(directory: Directory, facts: Facts, state: State, *, now: float, dice: 
     found = directory.find(facts.model)
     if found is None:
         return None
-    planner = _Planner(facts, state, now, dice)
+    # A name that nothing knows counts as the default that it stands for: else a glob of a key's list would open it.
+    asked = directory.default or "" if found.via == "default" else facts.model
+    planner = _Planner(facts, asked, state, now, dice)
     steps = planner.combo(found.of, ()) if isinstance(found.of, Combo) else iter((planner.judge(found.of),))
     return Plan(facts.model, found, _unique(steps))
 
@@ -91,6 +95,7 @@ def account_rest(account: Account, model: str, state: State) -> Rest | None:
 @dataclass(slots=True)
 class _Planner:
     facts: Facts
+    asked: str
     state: State
     now: float
     dice: random.Random
@@ -116,22 +121,26 @@ class _Planner:
     def _left_out(self, member: Member) -> str | None:
         if not member.enabled:
             return "disabled in the combo"
-        if member.when is not None and not member.when(self.facts.names()):
-            return f"its `when` is false: {member.when_text}"
-        return None
+        if member.when is None:
+            return None
+        try:
+            return None if member.when(self.facts.names()) else f"its `when` is false: {member.when_text}"
+        except ValueError as error:
+            # What the client sent is not what the condition is about.
+            return f"its `when` cannot be decided: {member.when_text}: {error}"
 
     def judge(self, target: Target) -> Step:
         """Whether a target can be used now."""
         provider = target.provider
         if not provider.settings.enabled:
-            return Step(target, "out", f"provider {provider.name} is disabled")
+            return Step(target, "out", f"provider {provider.name} is disabled", cause="disabled")
         if not target.facts.enabled:
-            return Step(target, "out", "the model is disabled")
+            return Step(target, "out", "the model is disabled", cause="disabled")
         caller = self.facts.caller
-        if caller is not None and not caller.may_use(self.facts.model, target.name, provider.name):
-            return Step(target, "out", f"key {caller.name} may not use it")
+        if caller is not None and not caller.may_use(self.asked, target.name, provider.name):
+            return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
         if any(barred(provider.name) for barred in self.facts.barred):
-            return Step(target, "out", f"a filter keeps provider {provider.name} out")
+            return Step(target, "out", f"a filter keeps provider {provider.name} out", cause="forbidden")
         active = [a for a in provider.accounts if a.inactive is None]
         if not active:
             return Step(target, "out", _why_inactive(provider))

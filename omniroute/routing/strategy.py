@@ -42,5 +42,6 @@ class Strategy(Protocol):
         ...
 
     def taken(self, name: str, turn: Turn) -> None:
-        """A request is now served by `name`: count it, remember it."""
+        """A request now goes to `name`, whether it will be served or not: count it, remember it. Told at the start,
+        so that requests that arrive together do not all go to the same one."""
         ...

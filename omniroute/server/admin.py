@@ -118,9 +118,12 @@ class Admin:
     async def _wait(self, request: web.BaseRequest) -> web.Response:
         digest = request.query.get("hash", "")
         try:
-            seconds = min(float(request.query.get("timeout", "30")), WAITED_MOST)
+            seconds = float(request.query.get("timeout", "30"))
         except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
             return _error(400, "`timeout` is a number of seconds.")
+        seconds = min(seconds, WAITED_MOST)
         serves = await self._runtime.wait_for(digest, seconds)
         return _json({"serves": serves, "config": self._runtime.generation.tag}, 200 if serves else 504)
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from omniroute.pipeline.exchange import Endpoint
 from omniroute.wire.codec import Operation, Peek, Wire
+from omniroute.wire.ollama import OLLAMA_VERSION
 
 Listing = Literal["list", "one"]
 
@@ -42,6 +43,7 @@ ROWS = (
         "count_tokens",
         "count_tokens",
     ),
+    Row(("/api/chat", "/v1/api/chat"), "ollama", "chat", "chat"),
 )
 
 GEMINI = re.compile(
@@ -53,7 +55,11 @@ VERBS: dict[str, tuple[Operation, bool]] = {
     "countTokens": ("count_tokens", False),
 }
 
-MODELS = re.compile(r"(?P<base>/v1beta|/v1alpha|/v1)?/models(?:/(?P<model>.+))?")
+MODELS = re.compile(r"(?P<base>/v1beta|/v1alpha|/v1)?/models(?:/(?P<model>.+))?|(?:/v1)?(?P<tags>/api/tags)")
+SHOW = frozenset({"/api/show", "/v1/api/show"})
+"""Where clients of Ollama ask what one model can do, with its name in the body."""
+FIXED = {path: {"version": OLLAMA_VERSION} for path in ("/api/version", "/v1/api/version")}
+"""Paths whose answer is always the same. Clients of Ollama ask for the version of its API before they use it."""
 
 
 class Found(NamedTuple):
@@ -103,6 +109,8 @@ class Endpoints:
         found = self._exact.get(path)
         if found is not None:
             return found.endpoint.wire
+        if path.startswith(("/api/", "/v1/api/")):
+            return self._wires["ollama"]
         if path.startswith(("/v1beta", "/v1alpha")) or GEMINI.fullmatch(path) or "x-goog-api-key" in headers:
             return self._wires["gemini"]
         if "messages" in path or "anthropic-version" in headers:
@@ -111,6 +119,8 @@ class Endpoints:
 
     def models_wire(self, base: str | None, headers: Mapping[str, str]) -> Wire:
         """In whose shape a model list is asked for."""
+        if base == "/api/tags":
+            return self._wires["ollama"]
         if base in ("/v1beta", "/v1alpha") or "x-goog-api-key" in headers:
             return self._wires["gemini"]
         return self._wires["anthropic-messages" if "anthropic-version" in headers else "openai-chat"]

@@ -31,12 +31,22 @@ from omniroute.pipeline.patterns import Test, networks
 from omniroute.registry import Registry, load
 from omniroute.server.admin import Admin
 from omniroute.server.cors import cors_headers
-from omniroute.server.endpoints import MODELS, Endpoints
-from omniroute.server.inbound import Answerer, Slow, TooLarge, address_of, read_body, request_id, to_request
+from omniroute.server.endpoints import FIXED, MODELS, SHOW, Endpoints
+from omniroute.server.inbound import (
+    Answerer,
+    Garbled,
+    Slow,
+    TooLarge,
+    address_of,
+    read_body,
+    request_id,
+    to_request,
+)
 from omniroute.server.log import LogSink
 from omniroute.server.metrics import Metrics
 from omniroute.state.state import State
 from omniroute.wire.codec import ModelCard
+from omniroute.wire.ollama import asked_model, write_model
 
 log = logging.getLogger("omniroute")
 encode = msgspec.json.Encoder().encode
@@ -85,6 +95,8 @@ class Gateway:
         self._sites: list[web.BaseSite] = []
         self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
+        self._reading = 0
+        """Requests whose body is on its way: a stop waits for them, too."""
         self._trusted: tuple[tuple[str, ...], Test] = ((), networks(()))
 
     async def start(self) -> None:
@@ -149,7 +161,8 @@ class Gateway:
             log.warning("%d requests were still running after %g s and are cut", self._running(), seconds)
 
     def _running(self) -> int:
-        return self.runtime.generation.running + sum(g.running for g in self.runtime.draining)
+        running = self.runtime.generation.running + sum(g.running for g in self.runtime.draining)
+        return running + self._reading
 
     # ── listeners ────────────────────────────────────────────────────────────────────────────────
 
@@ -200,6 +213,11 @@ class Gateway:
             raise
         except Exception:
             log.exception("%s %s failed inside the gateway", incoming.method, incoming.path)
+            if incoming.writer.output_size:
+                # An answer has begun: a second one would be read as a part of it, or as that of the next request.
+                if incoming.transport is not None:
+                    incoming.transport.close()
+                raise ConnectionResetError from None
             return self._refuse(incoming, {}, _OURS)
 
     async def _answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
@@ -210,26 +228,40 @@ class Gateway:
         extra = cors_headers(generation.loaded.settings.server.cors, incoming.headers)
         if self._stopping:
             extra["Connection"] = "close"
+        if path in SHOW and incoming.method == "POST":
+            return await self._show(incoming, extra)
         if found is None or incoming.method != "POST":
             return self._other(incoming, extra, known=found is not None)
         id = request_id(incoming.headers)
-        settings = generation.loaded.settings.server
-        refused = self._over_limits(incoming, settings.limits)
-        if refused is not None:
-            extra["Connection"] = "close"
-            return self._refuse(incoming, extra, refused, id)
         try:
-            body = await read_body(incoming, settings.limits.body)
-        except TooLarge:
+            body = await self._body(incoming, generation.loaded.settings.server.limits)
+        except Refused as error:
             extra["Connection"] = "close"
-            return self._refuse(incoming, extra, _too_large(settings.limits.body), id)
-        except Slow:
-            extra["Connection"] = "close"
-            return self._refuse(incoming, extra, _SLOW, id)
-        request = to_request(incoming, body, id, started, self._trust(settings.trusted_proxies))
+            return self._refuse(incoming, extra, error.problem, id)
+        # The body may have taken its time: the request begins now, on what serves now.
+        generation = self.runtime.generation
+        trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
+        request = to_request(incoming, body, id, started, trusted)
         exchange = generation.exchange(request, found.endpoint, found.peek, self._answerer.ids)
         exchange.array = found.array
         return await self._answerer.answer(incoming, generation, exchange, extra)
+
+    async def _body(self, incoming: web.BaseRequest, limits: ServerLimits) -> bytes:
+        """The whole body. Raises `Refused`, after which the connection is of no more use."""
+        refused = self._over_limits(incoming, limits)
+        if refused is not None:
+            raise Refused(refused)
+        self._reading += 1
+        try:
+            return await read_body(incoming, limits.body)
+        except TooLarge as error:
+            raise Refused(_too_large(limits.body)) from error
+        except Slow as error:
+            raise Refused(_SLOW) from error
+        except Garbled as error:
+            raise Refused(_GARBLED) from error
+        finally:
+            self._reading -= 1
 
     def _over_limits(self, incoming: web.BaseRequest, limits: ServerLimits) -> Problem | None:
         size = sum([len(name) + len(value) for name, value in incoming.raw_headers])
@@ -257,7 +289,9 @@ class Gateway:
             return self._front_page(incoming, extra)
         models = MODELS.fullmatch(path)
         if models is not None and method in ("GET", "HEAD"):
-            return self._models(incoming, extra, models["base"], models["model"])
+            return self._models(incoming, extra, models["base"] or models["tags"], models["model"])
+        if path in FIXED and method in ("GET", "HEAD"):
+            return self._json(incoming, extra, FIXED[path])
         if known or models is not None:
             allowed = "POST" if known else "GET, HEAD"
             extra["Allow"] = allowed
@@ -272,6 +306,19 @@ class Gateway:
     def _models(
         self, incoming: web.BaseRequest, extra: dict[str, str], base: str | None, one: str | None
     ) -> web.Response:
+        cards = self._cards(incoming)
+        if isinstance(cards, Problem):
+            return self._refuse(incoming, extra, cards)
+        wire = self._endpoints.models_wire(base, incoming.headers)
+        document = wire.write_models(cards)
+        if one is not None:
+            document = _one_of(document, cards, one)
+            if not document:
+                return self._refuse(incoming, extra, _no_such_model(one))
+        return self._json(incoming, extra, document)
+
+    def _cards(self, incoming: web.BaseRequest) -> list[ModelCard] | Problem:
+        """What the calling key may use; or why it may not ask."""
         generation = self.runtime.generation
         trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
         try:
@@ -283,23 +330,38 @@ class Gateway:
                 self.state.clock(),
             )
         except Refused as error:
-            return self._refuse(incoming, extra, error.problem)
+            return error.problem
         providers = generation.directory.providers
-        cards = [
+        return [
             card
             for card in generation.directory.cards()
             if caller is None or _may_see(caller, card, card.owner in providers)
         ]
-        wire = self._endpoints.models_wire(base, incoming.headers)
-        document = wire.write_models(cards)
-        if one is not None:
-            document = _one_of(document, cards, one)
-            if not document:
-                return self._refuse(incoming, extra, _no_such_model(one))
+
+    async def _show(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
+        """One model, asked for by a name in the body."""
+        cards = self._cards(incoming)
+        if isinstance(cards, Problem):
+            return self._refuse(incoming, extra, cards)
+        most = self.runtime.generation.loaded.settings.server.limits.body
+        try:
+            name = asked_model(await read_body(incoming, most))
+        except TooLarge:
+            return self._refuse(incoming, extra | {"Connection": "close"}, _too_large(most))
+        except Slow:
+            return self._refuse(incoming, extra | {"Connection": "close"}, _SLOW)
+        card = next((card for card in cards if card.id == name), None)
+        if card is None:
+            return self._refuse(incoming, extra, _no_such_model(name))
+        return self._json(incoming, extra, write_model(card))
+
+    def _json(
+        self, incoming: web.BaseRequest, extra: dict[str, str], document: Mapping[str, object]
+    ) -> web.Response:
         headers = {
             "Content-Type": "application/json",
             "X-Request-Id": request_id(incoming.headers),
-            "X-OmniRoute-Config": generation.tag,
+            "X-OmniRoute-Config": self.runtime.generation.tag,
             **extra,
         }
         return web.Response(body=encode(document), headers=headers)
@@ -315,6 +377,7 @@ class Gateway:
                 "/v1/responses",
                 "/v1/messages",
                 "/v1beta/models",
+                "/api/chat",
                 "/v1/models",
             ],
             "admin": "/-/health",
@@ -409,6 +472,13 @@ _OURS = Problem(
 )
 _SLOW = Problem(
     kind="timeout", code="slow_body", status=408, message="The request body did not arrive in time."
+)
+
+
+_GARBLED = Problem(
+    kind="invalid_request",
+    code="invalid_encoding",
+    message="The request body is not what its Content-Encoding or Transfer-Encoding says.",
 )
 
 

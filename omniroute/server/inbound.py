@@ -7,11 +7,13 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 
 from omniroute.engine.generation import Generation
 from omniroute.errors import Problem
@@ -19,12 +21,16 @@ from omniroute.pipeline.compile import Pipeline
 from omniroute.pipeline.exchange import Exchange, IdSource, Reply, Request
 from omniroute.pipeline.patterns import Test, client_address
 from omniroute.server.metrics import Metrics
+from omniroute.upstream.headers import header_safe
 from omniroute.wire.codec import Wire
 
 encode = msgspec.json.Encoder().encode
 
 BODY_IDLE = 60.0
 """Seconds that a client may be silent in the middle of its body."""
+
+LONGEST_WAIT = 7 * 86400.0
+"""Seconds that a client is told to wait at most."""
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -37,8 +43,12 @@ class Slow(Exception):
     """The client stopped sending its body."""
 
 
+class Garbled(Exception):
+    """The body cannot be decoded as its headers say."""
+
+
 async def read_body(request: web.BaseRequest, most: int) -> bytes:
-    """The whole body. Raises `TooLarge` as soon as that is certain, and `Slow`."""
+    """The whole body. Raises `TooLarge` as soon as that is certain, `Slow`, and `Garbled`."""
     length = request.content_length
     if length is not None and length > most:
         raise TooLarge
@@ -53,6 +63,8 @@ async def read_body(request: web.BaseRequest, most: int) -> bytes:
                 part = await content.readany()
         except TimeoutError as error:
             raise Slow from error
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise Garbled from error
         size += len(part)
         if size > most:
             raise TooLarge
@@ -130,7 +142,9 @@ class Answerer:
     async def _write(
         self, incoming: web.BaseRequest, exchange: Exchange, reply: Reply, extra: dict[str, str]
     ) -> web.StreamResponse:
-        headers = {**reply.headers, **own_headers(exchange), **extra}
+        headers = CIMultiDict(reply.headers)
+        headers.update(own_headers(exchange))
+        headers.update(extra)
         if reply.stream is None:
             body = _body_of(reply, exchange.wire, exchange, headers)
             exchange.first_byte = perf_counter()
@@ -172,19 +186,14 @@ def server_timing(marks: list[tuple[str, float]], started: float) -> str:
     return ", ".join([*parts, f"total;dur={(now - started) * 1000:.2f}"])
 
 
-def header_safe(text: str) -> str:
-    """Text that may stand in a header: no control characters, nothing beyond Latin-1."""
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in text)
-
-
-def _body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: dict[str, str]) -> bytes:
+def _body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: MutableMapping[str, str]) -> bytes:
     """The body, and what its headers must say. An error of our own is worded here, in the client's format."""
     headers.setdefault("Content-Type", "application/json")
     problem = reply.problem
     if problem is None:
         return reply.body or b""
     if problem.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(min(problem.retry_after, LONGEST_WAIT))))
     if reply.body is not None and _may_show(reply.body, exchange):
         return reply.body
     reply.status = problem.http_status

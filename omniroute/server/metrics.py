@@ -13,6 +13,11 @@ from omniroute.pipeline.exchange import Exchange, Reply
 BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
+MOST_SETTINGS = 100
+LONGEST_SETTING = 60
+"""How many names of dropped settings are told apart, and how long they may be."""
+
+
 class Metrics:
     """What /-/metrics shows. Label values are names from the config, never what a client made up."""
 
@@ -66,6 +71,7 @@ class Metrics:
         self._resting = Gauge(
             "omniroute_accounts_resting", "Accounts and models that are cooling down.", registry=r
         )
+        self._settings: set[str] = set()
         # Children are looked up once for each combination of labels: a look-up costs more than the counting.
         self._request = lru_cache(maxsize=4096)(self._requests.labels)
         self._duration = lru_cache(maxsize=256)(self._seconds.labels)
@@ -82,10 +88,20 @@ class Metrics:
             self._use(provider, exchange)
         for tried in exchange.tried:
             self._attempts.labels(tried.target.partition("/")[0]).inc()
-        if exchange.problem is not None and reply.stream is not None:
+        problem = exchange.problem
+        if problem is not None and problem.kind != "cancelled" and reply.stream is not None:
             self._cut.labels(provider).inc()
         for setting in exchange.notes.dropped:
-            self._dropped.labels(setting).inc()
+            self._dropped.labels(self._known(setting)).inc()
+
+    def _known(self, setting: str) -> str:
+        """The setting, or `other` when there are too many: names of tools are made up by clients."""
+        if setting in self._settings:
+            return setting
+        if len(self._settings) >= MOST_SETTINGS or len(setting) > LONGEST_SETTING:
+            return "other"
+        self._settings.add(setting)
+        return setting
 
     def _use(self, provider: str, exchange: Exchange) -> None:
         usage = exchange.usage

@@ -16,6 +16,10 @@ from omniroute.routing.plan import account_rest, account_turn
 from omniroute.state.state import State
 
 
+OUR_FAULT = ("internal_error", "transform_failed")
+"""Codes of problems that say nothing about the upstream."""
+
+
 @stage("retry", needs=["target"], example="retry")
 class Retry(Options, frozen=True, kw_only=True):
     """Tries one target with its accounts, as the provider's `retry` says.
@@ -39,7 +43,7 @@ class Retry(Options, frozen=True, kw_only=True):
 class _Attempts:
     """The attempts at one target for one request."""
 
-    __slots__ = ("_began", "_exchange", "_state", "_target", "_tries")
+    __slots__ = ("_began", "_exchange", "_sent", "_state", "_target", "_tries")
 
     def __init__(self, exchange: Exchange, target: Target, state: State) -> None:
         self._exchange = exchange
@@ -48,6 +52,8 @@ class _Attempts:
         self._tries = 0
         self._began = state.clock()
         """Failures of one request, like those of concurrent ones, count once."""
+        self._sent = self._began
+        """When the latest attempt went out."""
 
     async def run(self, proceed: Handler) -> Reply:
         provider = self._target.provider
@@ -57,10 +63,11 @@ class _Attempts:
         reply = refusal(_no_account(provider))
         while accounts:
             account = accounts.pop(0)
+            if account is not self._exchange.account:
+                provider.strategy.taken(account.name, turn)
             reply = await self._once(account, proceed)
             if reply.problem is None:
                 self._served_by(account, reply)
-                provider.strategy.taken(account.name, turn)
                 return reply
             outcome = outcome_of(reply.problem)
             self._rest(account, reply.problem, outcome)
@@ -78,6 +85,7 @@ class _Attempts:
         exchange.account = account
         exchange.attempts += 1
         self._tries += 1
+        self._sent = self._state.clock()
         try:
             return await proceed(exchange)
         except UpstreamError as error:
@@ -89,13 +97,13 @@ class _Attempts:
     def _served_by(self, account: Account, reply: Reply) -> None:
         """The first content is here: the account is well, unless the stream is cut later on."""
         cooldowns = self._state.cooldowns
-        cooldowns.heal(account.id)
-        cooldowns.heal(f"{account.id}/{self._target.model}")
+        cooldowns.heal(account.id, self._sent)
+        cooldowns.heal(f"{account.id}/{self._target.model}", self._sent)
         if reply.stream is not None:
             self._exchange.endings.append(lambda problem: self._ended(account, problem))
 
     def _ended(self, account: Account, problem: Problem | None) -> None:
-        if problem is not None:
+        if problem is not None and problem.code not in OUR_FAULT:
             self._rest(account, problem, outcome_of(problem))
 
     def _rest(self, account: Account, problem: Problem, outcome: Outcome) -> None:

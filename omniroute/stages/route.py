@@ -76,9 +76,9 @@ class _Journey:
         for step in self._plan.steps:
             if step.verdict != "in" or not self._fits(step):
                 continue
+            self._taken(step)
             reply = await self._try(step, proceed)
             if reply.problem is None:
-                self._taken(step)
                 return reply
             if not self._goes_on(step, reply.problem):
                 return reply
@@ -90,16 +90,9 @@ class _Journey:
         exchange.member = step.member
         exchange.account = None
         try:
-            async with asyncio.timeout(step.member.timeout if step.member is not None else None):
-                reply = await proceed(exchange)
+            reply = await proceed(exchange)
         except UpstreamError as error:
             reply = refusal(error.problem)
-        except TimeoutError:
-            reply = refusal(
-                Problem(
-                    kind="timeout", code="target_timeout", message="The target did not answer in its time."
-                )
-            )
         if reply.problem is not None:
             exchange.tried.append(Tried(step.target.name, reply.problem.message, reply.problem.http_status))
         return reply
@@ -155,6 +148,10 @@ OURS: dict[str, tuple[str, str]] = {
 """Failures that are between the gateway and its provider: told as they are, a client would blame its own key."""
 
 
+LIMITED = ("rate limit", "quota")
+"""How the reason of a rest begins that is over when a limit is lifted."""
+
+
 def _as_ours(problem: Problem) -> Problem:
     ours = OURS.get(problem.kind)
     if ours is None:
@@ -176,11 +173,18 @@ def _not_tried(made: Plan, tried: set[str]) -> list[Tried]:
 
 
 def _none_usable(made: Plan, wait: float | None, tried: tuple[Tried, ...]) -> Problem:
-    if made.steps and all("may not use" in s.reason or "keeps provider" in s.reason for s in made.steps):
+    causes = {step.cause for step in made.steps}
+    if causes == {"forbidden"}:
         return Problem(
             kind="permission", code="model_not_allowed", message=f"You may not use the model {made.asked!r}."
         )
-    limited = any(s.verdict == "later" and s.reason.startswith("rate limit") for s in made.steps)
+    if causes == {"disabled"}:
+        return Problem(
+            kind="model_not_found",
+            code="model_disabled",
+            message=f"The model {made.asked!r} is switched off: {made.steps[0].reason}.",
+        )
+    limited = any(s.verdict == "later" and s.reason.startswith(LIMITED) for s in made.steps)
     why = "; ".join(f"{t.target}: {t.reason.rstrip('.')}" for t in tried) or "the combo has no targets"
     return Problem(
         kind="rate_limit" if limited else "unavailable",

@@ -14,7 +14,7 @@ from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
-from omniroute.upstream.headers import outgoing_headers
+from omniroute.upstream.headers import header_safe, outgoing_headers
 from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
 from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
@@ -90,7 +90,7 @@ class _Translation:
         if counting:
             return self._counted(reply)
         if exchange.notes.dropped:
-            reply.headers[DROPPED] = ", ".join(exchange.notes.dropped)
+            reply.headers[DROPPED] = header_safe(", ".join(exchange.notes.dropped))
         if reply.problem is not None:
             return reply if self._same else _without_body(reply)
         try:

@@ -33,6 +33,9 @@ class Rest:
 class Cooldowns:
     """The rests of one process."""
 
+    LARGEST = 10_000
+    """Rests kept."""
+
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._rests: dict[str, Rest] = {}
@@ -63,13 +66,24 @@ class Cooldowns:
         if together and before is not None:
             until = max(until, before.until)
         rest = Rest(identity, until, level, reason, before.since if together and before else now)
+        self._rests.pop(name, None)
         self._rests[name] = rest
+        if len(self._rests) > self.LARGEST:
+            self._forget_oldest()
         return rest
 
-    def heal(self, name: str) -> None:
-        """A success: all is forgotten."""
-        if self._rests:
-            self._rests.pop(name, None)
+    def heal(self, name: str, began: float = math.inf) -> None:
+        """A success of an attempt that `began` then: all is forgotten, but for a failure that came after it began."""
+        rest = self._rests.get(name)
+        if rest is not None and rest.since <= began:
+            del self._rests[name]
+
+    def _forget_oldest(self) -> None:
+        """Models of open lists are named by clients: those that rested first go, above all those that are back."""
+        now = self._clock()
+        self._rests = {name: rest for name, rest in self._rests.items() if rest.until > now}
+        for name in list(self._rests)[: max(0, len(self._rests) - self.LARGEST)]:
+            del self._rests[name]
 
     def reset(self, prefix: str = "") -> int:
         """Forget the rests of all names that start so; how many there were."""

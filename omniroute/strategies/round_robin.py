@@ -39,16 +39,24 @@ class RoundRobin(Options, frozen=True, kw_only=True):
         first = next((i for i, c in enumerate(candidates) if c.name == kept), None)
         if first is not None:
             return [candidates[first], *candidates[:first], *candidates[first + 1 :]]
-        start = turn.rotation.uses(turn.scope) // self.limit % len(candidates)
+        start = self._start([c.name for c in candidates], turn)
         return [*candidates[start:], *candidates[:start]]
+
+    def _start(self, names: list[str], turn: Turn) -> int:
+        """Where the turn is: at the one after the last, so that the share of one that rests goes to all others."""
+        latest = turn.rotation.latest(turn.scope)
+        if latest not in names:
+            return 0
+        done = turn.rotation.uses(turn.scope) >= self.limit
+        return (names.index(latest) + done) % len(names)
 
     def taken(self, name: str, turn: Turn) -> None:
         session = self._session(turn)
         if session is None or self.sticky is None:
-            turn.rotation.used(turn.scope)
+            turn.rotation.used(turn.scope, name)
             return
         if turn.rotation.remembered(turn.scope, session) is None:
-            turn.rotation.used(turn.scope)
+            turn.rotation.used(turn.scope, name)
         turn.rotation.remember(turn.scope, session, name, self.sticky.ttl)
 
     def _kept(self, turn: Turn) -> str | None:

@@ -24,6 +24,27 @@ headers of the client stay here: credentials, hop-by-hop headers (RFC 9110 7.6.1
 FORWARDED_ALWAYS = ("traceparent", "tracestate")
 
 
+LONGEST_HEADER = 2000
+"""Characters of a header of ours that repeats words of the client: common clients refuse heads above 8 KiB."""
+
+
+def header_safe(text: str) -> str:
+    """Text that may stand in a header: short, and no characters but the printable ones of ASCII."""
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in text[:LONGEST_HEADER])
+
+
+def merged(*layers: Mapping[str, str]) -> dict[str, str]:
+    """One set of headers: later layers replace earlier ones, in whatever case a name is written."""
+    names: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            headers.pop(names.get(name.lower(), ""), None)
+            names[name.lower()] = name
+            headers[name] = value
+    return headers
+
+
 def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
     """The client's headers that the upstream gets."""
     names = FORWARDED if same else FORWARDED_ALWAYS
@@ -32,7 +53,4 @@ def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
 
 def outgoing_headers(client: Mapping[str, str], upstream: Upstream, *, same: bool) -> dict[str, str]:
     """All headers of a request but the credential's."""
-    headers = forwarded(client, same)
-    headers.update(upstream.headers)
-    headers["Content-Type"] = "application/json"
-    return headers
+    return merged(forwarded(client, same), upstream.headers, {"Content-Type": "application/json"})

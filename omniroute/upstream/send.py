@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
 from time import perf_counter
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
 from omniroute.pipeline.stream import Stream
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
+from omniroute.upstream.headers import merged
 from omniroute.upstream.reclassify import reclassified
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.bridge import read_answer
@@ -39,10 +41,26 @@ class Sender:
         exchange.marks.append(("upstream", perf_counter()))
         transport = self._transports[target.provider.settings.transport]
         outbound = _outbound(exchange, target, account, outgoing)
+        timeouts = _timeouts(exchange, target)
         if exchange.stream:
-            return await _streamed(transport, outbound, target, account, outgoing)
-        reply = await _plain(transport, outbound, target, account, outgoing)
-        return reply if reply.problem is not None else _looked_at(exchange, reply, outgoing)
+            return await _streamed(transport, outbound, timeouts, target, account, outgoing)
+        reply = await _plain(transport, outbound, timeouts, target, account, outgoing)
+        if reply.problem is not None:
+            return reply
+        reply = _looked_at(exchange, reply, outgoing)
+        if reply.problem is not None:
+            # A 200 that holds an error is not one to show: the client gets it in words and a status of its own.
+            reply.body = None
+            reply.problem = redacted(reply.problem, account.secrets)
+        return reply
+
+
+def _timeouts(exchange: Exchange, target: Target) -> Timeouts:
+    """The deadlines of this attempt: those of the provider, but for one that the combo's member sets."""
+    own = exchange.member.timeout if exchange.member is not None else None
+    if own is None:
+        return target.timeouts
+    return msgspec.structs.replace(target.timeouts, **{"first_byte" if exchange.stream else "total": own})
 
 
 def _looked_at(exchange: Exchange, reply: Reply, outgoing: Outgoing) -> Reply:
@@ -78,9 +96,14 @@ def _read(exchange: Exchange, reply: Reply, outgoing: Outgoing, body: bytes) -> 
 
 
 async def _plain(
-    transport: Transport, outbound: Outbound, target: Target, account: Account, outgoing: Outgoing
+    transport: Transport,
+    outbound: Outbound,
+    timeouts: Timeouts,
+    target: Target,
+    account: Account,
+    outgoing: Outgoing,
 ) -> Reply:
-    seconds = target.timeouts.total or PLAIN_TOTAL
+    seconds = timeouts.total or PLAIN_TOTAL
     try:
         async with asyncio.timeout(seconds):
             inbound = await transport.send(outbound)
@@ -98,10 +121,16 @@ async def _plain(
 
 
 async def _streamed(
-    transport: Transport, outbound: Outbound, target: Target, account: Account, outgoing: Outgoing
+    transport: Transport,
+    outbound: Outbound,
+    timeouts: Timeouts,
+    target: Target,
+    account: Account,
+    outgoing: Outgoing,
 ) -> Reply:
-    timeouts = target.timeouts
     first = timeouts.first_byte or _first_event(target)
+    first = min(first, timeouts.total or first)
+    began = asyncio.get_running_loop().time()
     inbound: Inbound | None = None
     try:
         async with asyncio.timeout(first):
@@ -121,30 +150,50 @@ async def _streamed(
     if held.problem is not None:
         await inbound.close()
         return Reply(inbound.status, problem=redacted(held.problem, account.secrets))
-    return Reply(inbound.status, stream=Stream(_relay(inbound, source, held.chunks, timeouts)))
+    return Reply(inbound.status, stream=Stream(_Relay(inbound, source, held.chunks, timeouts, began)))
 
 
-async def _relay(
-    inbound: Inbound, source: AsyncIterator[bytes], head: list[bytes], timeouts: Timeouts
-) -> AsyncIterator[bytes]:
-    """The held chunks, then the rest; every wait has an end, and the connection is let go of at the end."""
-    try:
-        for chunk in head:
-            yield chunk
-        idle = timeouts.idle
-        while True:
-            try:
-                async with asyncio.timeout(idle):
-                    chunk = await anext(source)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as error:
-                raise UpstreamError(
-                    _late("idle_timeout", f"The upstream was silent for {idle:g} s.")
-                ) from error
-            yield chunk
-    finally:
-        await inbound.close()
+class _Relay:
+    """The held chunks, then the rest; every wait has an end. Closing it lets go of the connection, also when it was
+    never asked for a chunk."""
+
+    __slots__ = ("_end", "_head", "_inbound", "_now", "_source", "_timeouts")
+
+    def __init__(
+        self,
+        inbound: Inbound,
+        source: AsyncIterator[bytes],
+        head: list[bytes],
+        timeouts: Timeouts,
+        began: float,
+    ) -> None:
+        self._inbound = inbound
+        self._source = source
+        self._head: Iterator[bytes] = iter(head)
+        self._timeouts = timeouts
+        self._now = asyncio.get_running_loop().time
+        self._end = began + timeouts.total if timeouts.total is not None else math.inf
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._head:
+            return chunk
+        try:
+            async with asyncio.timeout_at(min(self._now() + self._timeouts.idle, self._end)):
+                return await anext(self._source)
+        except TimeoutError as error:
+            raise UpstreamError(self._too_late()) from error
+
+    def _too_late(self) -> Problem:
+        total = self._timeouts.total
+        if total is not None and self._now() >= self._end:
+            return _late("total_timeout", f"The upstream was not done within {total:g} s.")
+        return _late("idle_timeout", f"The upstream was silent for {self._timeouts.idle:g} s.")
+
+    async def aclose(self) -> None:
+        await self._inbound.close()
 
 
 async def _not_streamed(inbound: Inbound, target: Target, account: Account, outgoing: Outgoing) -> Reply:
@@ -168,11 +217,12 @@ def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, out
 
 def _outbound(exchange: Exchange, target: Target, account: Account, outgoing: Outgoing) -> Outbound:
     upstream = target.upstreams[outgoing.wire.name]
-    headers = {**outgoing.headers, **account.headers}
-    headers["Accept"] = "text/event-stream" if exchange.stream else "application/json"
+    granted = account.granted[outgoing.wire.name]
+    accept = {"Accept": "text/event-stream" if exchange.stream else "application/json"}
+    headers = merged(outgoing.headers, granted.headers, accept)
     url = upstream.base_url + outgoing.path
-    if account.query:
-        url += ("&" if "?" in url else "?") + urlencode(account.query)
+    if granted.query:
+        url += ("&" if "?" in url else "?") + urlencode(granted.query)
     return Outbound(
         url=url, headers=headers, body=outgoing.body, proxy=account.proxy, connect=target.timeouts.connect
     )
@@ -184,7 +234,7 @@ def _first_event(target: Target) -> float:
 
 
 def _is_stream(inbound: Inbound) -> bool:
-    kind = inbound.headers.get("content-type", "")
+    kind = inbound.headers.get("content-type", "").lower()
     return not kind.startswith(("application/json", "text/html"))
 
 

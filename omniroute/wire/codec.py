@@ -89,7 +89,7 @@ class Glance(msgspec.Struct, kw_only=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a model list. `created` epoch seconds."""
+    """A line of a model list. `created` epoch seconds; `capabilities` None means unknown."""
 
     id: str
     owner: str = "omniroute"
@@ -97,6 +97,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     created: int = 0
     context: int | None = None
     max_output: int | None = None
+    capabilities: frozenset[str] | None = None
 
 
 class Splitter(Protocol):

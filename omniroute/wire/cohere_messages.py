@@ -37,6 +37,7 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
+from omniroute.wire.losses import note_loss
 from omniroute.wire.shapes import list_at, object_at, refused, text_at
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
@@ -128,7 +129,7 @@ class MessagesWriter:
             if turn.name:
                 self._notes.drop("messages[].name")
             if any(getattr(part, "cache", None) for part in turn.parts):
-                self._notes.drop("cache_control")
+                note_loss(self._notes, "cache_control")
             if turn.role not in ("system", "developer"):
                 messages += _TURNS_OUT[turn.role](self, turn)
             elif WIRE in talk.extras and messages:

@@ -29,6 +29,7 @@ HINTS = frozenset(
     {
         "background",
         "cache_control",
+        "keep_alive",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -36,7 +37,7 @@ HINTS = frozenset(
         "user",
     }
 )
-"""What to cache, whom to book it on, when to fetch it. A target that takes no such hint caches prompts by itself or
+"""What to cache and to keep loaded, whom to book it on, when to fetch it. A target that takes no such hint caches prompts by itself or
 not at all, and the gateway knows who calls: noted as emulated, so that `strict` does not refuse a request for it."""
 
 

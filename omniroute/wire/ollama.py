@@ -36,6 +36,9 @@ from omniroute.wire.ollama_stream import OllamaReader, OllamaTap
 from omniroute.wire.ollama_writer import KEEP_ALIVE, OllamaWriter, error_line
 from omniroute.wire.shapes import count_of
 
+OLLAMA_VERSION = "0.12.0"
+"""The version of Ollama whose API this is. Clients ask for it, and turn away from one that is too old."""
+
 
 class _Asked(msgspec.Struct):
     model: str
@@ -50,6 +53,7 @@ class Ollama(Wire):
     """Ollama's own chat API, whose answers are streamed, a line for each piece, unless `stream` is false."""
 
     name: ClassVar[str] = WIRE
+    reasoning_keys: ClassVar[tuple[str, ...]] = ("think",)
     framing: ClassVar[Literal["sse", "ndjson", "aws"]] = "ndjson"
     stream_type: ClassVar[str] = "application/x-ndjson"
     event_ends: ClassVar[tuple[bytes, ...]] = (b"\n",)
@@ -126,12 +130,55 @@ def _model(card: ModelCard) -> Doc:
         "modified_at": write_time(card.created),
         "size": 0,
         "digest": hashlib.sha256(card.id.encode()).hexdigest(),
-        "details": {
-            "parent_model": "",
-            "format": "",
-            "family": card.owner,
-            "families": [card.owner],
-            "parameter_size": "",
-            "quantization_level": "",
-        },
+        "details": _details(card),
+    }
+
+
+def _details(card: ModelCard) -> Doc:
+    return {
+        "parent_model": "",
+        "format": "",
+        "family": card.owner,
+        "families": [card.owner],
+        "parameter_size": "",
+        "quantization_level": "",
+    }
+
+
+class _Shown(msgspec.Struct):
+    model: str = ""
+    name: str = ""
+
+
+def asked_model(raw: bytes) -> str:
+    """The model that `POST /api/show` asks for, "" for a body that names none; the tag `latest` may be said or not."""
+    try:
+        shown = msgspec.json.decode(raw, type=_Shown)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return (shown.model or shown.name).removesuffix(":latest")
+
+
+_CAPABILITIES = ("tools", "vision", "thinking")
+"""Those that the catalogue and Ollama have the same words for."""
+
+
+def write_model(card: ModelCard) -> Doc:
+    """The answer of `POST /api/show`: what clients choose models by. https://docs.ollama.com/api-reference/show-model-details
+
+    A model of which nothing is known is said to know tools: clients that need them would not even try it.
+    """
+    known = card.capabilities if card.capabilities is not None else {"tools"}
+    about: Doc = {"general.architecture": card.owner, "general.basename": card.name or card.id}
+    if card.context is not None:
+        about[f"{card.owner}.context_length"] = card.context
+    return {
+        "modified_at": write_time(card.created),
+        "license": "",
+        "modelfile": "",
+        "parameters": "",
+        "template": "",
+        "details": _details(card),
+        "model_info": about,
+        "capabilities": ["completion", *(word for word in _CAPABILITIES if word in known)],
     }

@@ -28,6 +28,7 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
+from omniroute.wire.losses import note_loss
 from omniroute.wire.shapes import arguments_text, called_with, list_at, object_at, refused, text_at, text_of
 
 WIRE = "ollama"
@@ -160,7 +161,7 @@ class MessagesWriter:
         if turn.name:
             self._notes.drop("messages[].name")
         if any(getattr(part, "cache", None) for part in turn.parts):
-            self._notes.drop("cache_control")
+            note_loss(self._notes, "cache_control")
         results = [self._result(part) for part in turn.parts if isinstance(part, ToolResult)]
         role = "system" if turn.role == "developer" else turn.role
         said = self._content([part for part in turn.parts if not isinstance(part, ToolResult)])

@@ -21,6 +21,7 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
+from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.ollama_messages import WIRE, MessagesWriter, read_messages
 from omniroute.wire.shapes import (
     doc_of,
@@ -136,16 +137,13 @@ def _read_think(think: Any, extras: Doc) -> Reasoning | None:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_TRANSPORT_ONLY = frozenset(
-    {"stream_options", "client_metadata", "include", "background", "safety_identifier", "usage"}
-)
-"""Settings of other wires that mean nothing to the model; leaving them out loses nothing."""
-
 _NO_PLACE: tuple[tuple[str, str], ...] = (
     ("logit_bias", "logit_bias"),
     ("verbosity", "verbosity"),
     ("metadata", "metadata"),
     ("store", "store"),
+    ("user", "user"),
+    ("prompt_cache_key", "prompt_cache_key"),
     ("previous_id", "previous_response_id"),
 )
 """Settings of a conversation that this format cannot say, with the client's word for each."""
@@ -207,7 +205,7 @@ def _write_tools(talk: Conversation, notes: Notes) -> list[Doc]:
 
 def _write_tool(tool: Tool, notes: Notes) -> list[Doc]:
     if tool.cache:
-        notes.drop("cache_control")
+        note_loss(notes, "cache_control")
     if tool.kind == "server":
         if tool.wire == WIRE and tool.native is not None:
             return [tool.native]
@@ -253,8 +251,8 @@ def _write_think(talk: Conversation, dialect: Dialect, notes: Notes) -> bool | s
     effort = asked.effort or (effort_of(asked.budget) if asked.budget else None)
     if effort is None:
         return True
-    if WIRE in talk.extras:
-        return effort
+    if asked.effort is not None and WIRE in talk.extras:
+        return asked.effort
     if not dialect.thinking_levels:
         # Most models here think or do not; how much is up to them.
         notes.emulate("reasoning_effort")
@@ -284,7 +282,7 @@ def _nearest(wanted: Effort, levels: tuple[str, ...]) -> str:
 def _note_the_rest(talk: Conversation, notes: Notes) -> None:
     for field, word in _NO_PLACE:
         if getattr(talk, field):
-            notes.drop(word)
+            note_loss(notes, word)
     if talk.choices is not None and talk.choices > 1:
         notes.drop("n")
     if talk.modalities and talk.modalities != ["text"]:
@@ -294,12 +292,9 @@ def _note_the_rest(talk: Conversation, notes: Notes) -> None:
 
 
 def _put_back(doc: Doc, options: Doc, talk: Conversation, notes: Notes) -> None:
-    for wire, settings in talk.extras.items():
-        for key, value in settings.items():
-            if wire != WIRE:
-                if key not in _TRANSPORT_ONLY:
-                    notes.drop(key)
-            elif key.startswith(_OPTION):
-                options[key.removeprefix(_OPTION)] = value
-            else:
-                doc[key] = value
+    for key, value in talk.extras.get(WIRE, {}).items():
+        if key.startswith(_OPTION):
+            options[key.removeprefix(_OPTION)] = value
+        else:
+            doc[key] = value
+    note_foreign_settings(talk, WIRE, notes)

@@ -23,7 +23,6 @@ from omniroute.wire.conversation import (
     Finished,
     LogprobsDelta,
     PartEnd,
-    Ping,
     Start,
     TextDelta,
     ThinkingDelta,
@@ -93,7 +92,7 @@ class OllamaReader:
             deltas.append(LogprobsDelta(logprobs=logprobs))
         if doc.get("done") is True:
             self._done(doc, deltas)
-        return deltas or [Ping()]
+        return deltas
 
     def _message(self, message: Doc, place: str, deltas: list[Delta]) -> None:
         thinking, content = text_of(message.get("thinking")), text_of(message.get("content"))

@@ -68,6 +68,18 @@ class _Slot:
         self.pieces: dict[tuple[Flavour, int], _Piece] = {}
         self.done = False
 
+    def places(self, flavours: tuple[Flavour, ...], count: int) -> list[int]:
+        """The content indexes of the finished item's entries.
+
+        They are the entries' positions, unless the deltas had an index that no entry has: some servers count from
+        1, or on from the item before. Then what was streamed first is the first entry.
+        """
+        pieces = [piece for (flavour, _), piece in self.pieces.items() if flavour in flavours]
+        streamed = sorted({index for piece in pieces for index in piece.sent})
+        if not streamed or streamed[-1] < count:
+            return list(range(count))
+        return [*streamed, *range(streamed[-1] + 1, streamed[-1] + 1 + count)][:count]
+
 
 class ResponsesReader:
     """Reads one stream. What follows the terminal event is not part of it."""
@@ -210,13 +222,15 @@ class ResponsesReader:
             yield from self._end_piece(piece)
 
     def _close_message(self, slot: _Slot, item: Doc) -> Iterator[Delta]:
-        for index, entry in enumerate(objects(item.get("content"))):
+        entries = objects(item.get("content"))
+        for index, entry in zip(slot.places(("text", "refusal"), len(entries)), entries, strict=True):
             yield from self._content(slot, index, entry)
 
     def _close_reasoning(self, slot: _Slot, item: Doc) -> Iterator[Delta]:
         for index, entry in enumerate(objects(item.get("summary"))):
             yield from self._rest(slot, "summary", index, said(entry, "text"))
-        for index, entry in enumerate(objects(item.get("content"))):
+        raw = objects(item.get("content"))
+        for index, entry in zip(slot.places(("raw",), len(raw)), raw, strict=True):
             yield from self._rest(slot, "raw", index, said(entry, "text"))
         # An answer of servers that stream their summary without repeating it still has its signature.
         thoughts = read_reasoning(item, replayed=False)

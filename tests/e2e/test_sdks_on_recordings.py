@@ -16,9 +16,7 @@ from tests.fidelity.run import hear
 from tests.fidelity.turns import go_on, two_turns
 from tests.support import recordings
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHOSEN = {
     "openai-chat": (

@@ -16,9 +16,7 @@ from tests.fidelity.meaning import Call, settle
 from tests.fidelity.replay import BASE, PROVIDER_OF, asked_model
 from tests.fidelity.request_run import ANSWERS
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WIRES = tuple(PROVIDER_OF)
 each_client = pytest.mark.parametrize("client", WIRES)

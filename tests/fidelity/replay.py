@@ -229,7 +229,7 @@ def configuration(url: str) -> str:
 def asked_model(seen: Seen) -> str:
     """The model that a request to an upstream is for: from its path, else its body."""
     found = PATH_MODEL.search(seen.path)
-    return found[1] if found else str(seen.json.get("model")).split("/")[-1]
+    return found[1] if found else str(seen.json.get("model"))
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
     request.json   is read as conversation.json,      which is written as request.out.json or request.json
     answer.json    is read as answer.canonical.json,  which is written as answer.out.json or answer.json
     stream.sse     is read as deltas.jsonl,           which are written as stream.out.sse or stream.sse
+    stream.ndjson  likewise, where the wire's streams are lines
     error.json     {status, headers, body} is read as problem.json, which is written as error.out.json or its body
 
 `dialect.json` holds what the target of the request accepts. `UPDATE_GOLDEN=1` writes the expected files anew: then
@@ -23,9 +24,9 @@ import pytest
 
 from omniroute import registry
 from omniroute.errors import Problem
+from omniroute.wire.bridge import SPLITTERS
 from omniroute.wire.codec import Dialect, Event, Reference, Wire
 from omniroute.wire.conversation import Answer, Conversation, Delta, Notes
-from omniroute.wire.sse import EventSplitter
 
 ROOT = Path(__file__).resolve().parents[1] / "golden"
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
@@ -38,7 +39,7 @@ def wires() -> dict[str, Wire]:
 
 def cases(file: str) -> list[str]:
     """`wire/case` of every case that has this file."""
-    return sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob(f"*/*/{file}")) or ["none/none"]
+    return sorted({str(path.parent.relative_to(ROOT)) for path in ROOT.glob(f"*/*/{file}")}) or ["none/none"]
 
 
 @pytest.fixture
@@ -126,24 +127,25 @@ def test_answer_is_written(case: Path) -> None:
     expect_out(case / "answer.out.json", load(case / "answer.json"), out)
 
 
-@each("stream.sse")
+@each("stream.*")
 def test_stream_is_read(case: Path) -> None:
-    found = [builtins(delta) for delta in read(wire_of(case), (case / "stream.sse").read_bytes())]
+    found = [builtins(delta) for delta in read(wire_of(case), stream_of(case).read_bytes())]
     path = case / "deltas.jsonl"
     if UPDATE:
         path.write_text("".join(json.dumps(delta, ensure_ascii=False) + "\n" for delta in found))
     assert found == [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@each("stream.sse")
+@each("stream.*")
 def test_stream_is_written(case: Path) -> None:
-    raw = write(wire_of(case), deltas(case), reference(case))
-    out, given = case / "stream.out.sse", case / "stream.sse"
+    wire, given = wire_of(case), stream_of(case)
+    raw = write(wire, deltas(case), reference(case))
+    out = given.with_name(f"stream.out{given.suffix}")
     if UPDATE:
         out.unlink(missing_ok=True)
-        if events(raw) != events(given.read_bytes()):
+        if events(wire, raw) != events(wire, given.read_bytes()):
             out.write_bytes(raw)
-    assert events(raw) == events((out if out.is_file() else given).read_bytes())
+    assert events(wire, raw) == events(wire, (out if out.is_file() else given).read_bytes())
 
 
 @each("error.json")
@@ -186,7 +188,7 @@ def test_every_wire_writes_every_stream(case: Path) -> None:
     if given[-1]["type"] != "end":
         pytest.skip("a stream that failed has no whole meaning")
     for wire in wires().values():
-        if wire.framing != "sse":
+        if wire.framing not in SPLITTERS:
             continue
         raw = write(wire, given, Reference(**{**vars_of(reference(case)), "request": {"stream": True}}))
         assert meaning_of_stream(read(wire, raw)) == meaning_of_stream(convert(given)), wire.name
@@ -247,8 +249,14 @@ def convert(given: list[Any]) -> list[Delta]:
     return [msgspec.convert(delta, Delta) for delta in given]  # type: ignore[arg-type]  # a union is a type here
 
 
+def stream_of(case: Path) -> Path:
+    """The stream of a case, in whatever framing its wire has."""
+    (path,) = (path for path in case.glob("stream.*") if ".out" not in path.name)
+    return path
+
+
 def read(wire: Wire, raw: bytes) -> list[Delta]:
-    reader, splitter = wire.reader(), EventSplitter()
+    reader, splitter = wire.reader(), SPLITTERS[wire.framing]()
     found = [delta for event in splitter.feed(raw) + splitter.end() for delta in reader.feed(event)]
     return [*found, *reader.end()]
 
@@ -258,8 +266,8 @@ def write(wire: Wire, given: list[Any], to: Reference) -> bytes:
     return b"".join(writer.feed(delta) for delta in convert(given)) + writer.close()
 
 
-def events(raw: bytes) -> list[tuple[str, Any]]:
-    splitter = EventSplitter()
+def events(wire: Wire, raw: bytes) -> list[tuple[str, Any]]:
+    splitter = SPLITTERS[wire.framing]()
     return [(event.name, payload(event)) for event in splitter.feed(raw) + splitter.end()]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from openai.types.chat import ChatCompletion
 
 from omniroute.errors import UpstreamError
 from omniroute.wire.codec import Dialect, ModelCard, Reference
@@ -358,6 +359,16 @@ def test_finish_reasons(word: str | None, called: bool, reason: FinishReason) ->
             Usage(input=9, cached=2, cache_write=5),
         ),
         ({"prompt_tokens": 9, "cache_creation_input_tokens": 5}, Usage(input=9, cache_write=5)),
+        # Cached tokens left out of the prompt: more than it could hold.
+        (
+            {
+                "prompt_tokens": 23,
+                "completion_tokens": 110,
+                "total_tokens": 133,
+                "prompt_tokens_details": {"cached_tokens": 190},
+            },
+            Usage(input=213, output=110, cached=190),
+        ),
         # Reasoning inside the output, or beside it with a total that tells, or without one.
         (
             {
@@ -406,6 +417,16 @@ def test_finish_reasons(word: str | None, called: bool, reason: FinishReason) ->
 )
 def test_usage(given: Any, expected: Usage | None) -> None:
     assert WIRE.read_answer(answered({"content": "a"}, usage=given)).usage == expected
+
+
+@pytest.mark.parametrize(
+    ("tier", "written"),
+    [("default", "default"), ("priority", "priority"), ("batch", None), ("on_demand", None), (None, None)],
+)
+def test_tiers_that_the_sdk_does_not_know_are_left_out(tier: str | None, written: str | None) -> None:
+    doc = WIRE.write_answer(Answer(service_tier=tier), reference(), Notes())
+    assert doc.get("service_tier") == written
+    ChatCompletion.model_validate(doc)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, get_args
 
 import httpx2
@@ -158,6 +159,12 @@ def test_messages(body: Any, message: str) -> None:
 )
 def test_when_to_come_back(headers: dict[str, str], message: str, seconds: float | None) -> None:
     assert read(429, error(message), **headers).retry_after == seconds
+
+
+def test_limits_that_a_gateway_passes_on_in_the_body() -> None:
+    reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{(time.time() + 60) * 1000:.0f}"}
+    found = read(429, error("Rate limit exceeded", code=429, metadata={"headers": reset})).retry_after
+    assert found is not None and 50 < found <= 60
 
 
 def test_words_are_kept() -> None:

@@ -1005,6 +1005,26 @@ def test_only_the_rest_of_a_text_comes_with_its_done() -> None:
     assert [d.text for d in deltas if isinstance(d, TextDelta)] == ["Good ", "day"]
 
 
+@pytest.mark.parametrize("type", ["message", "reasoning"])
+@pytest.mark.parametrize("index", [0, 1, 4])
+def test_a_server_that_counts_content_its_own_way_says_nothing_twice(index: int, type: str) -> None:
+    """Bedrock counts the content of all items together, but not in the items themselves."""
+    kind = {"message": "output_text", "reasoning": "reasoning_text"}[type]
+    place = {"output_index": 0, "content_index": index}
+    content = [{"type": kind, "text": "Good day", "annotations": []}]
+    deltas = read_stream(
+        sse(
+            added(0, type=type, id="m", content=[]),
+            {"type": f"response.{kind}.delta", **place, "delta": "Good "},
+            {"type": f"response.{kind}.delta", **place, "delta": "day"},
+            {"type": f"response.{kind}.done", **place, "text": "Good day"},
+            done(0, type=type, id="m", content=content),
+            COMPLETED,
+        )
+    )
+    assert [d.text for d in deltas if isinstance(d, TextDelta | ThinkingDelta)] == ["Good ", "day"]
+
+
 @pytest.mark.parametrize(
     ("event", "kind", "message"),
     [

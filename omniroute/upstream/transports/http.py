@@ -52,6 +52,10 @@ class HttpTransport:
             )
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(_problem(error)) from error
+        except Exception as error:
+            if not _of_socks(error):
+                raise
+            raise UpstreamError(_broken("proxy_error", "The outbound proxy could not be used.")) from error
         return HttpInbound(response)
 
     async def close(self) -> None:
@@ -122,9 +126,18 @@ def _payload(outbound: Outbound) -> bytes | io.BytesIO | None:
 def _connector(socks: str) -> aiohttp.BaseConnector:
     if not socks:
         return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=300)
-    connector: type[aiohttp.BaseConnector] = importlib.import_module("aiohttp_socks").ProxyConnector
+    try:
+        connector: type[aiohttp.BaseConnector] = importlib.import_module("aiohttp_socks").ProxyConnector
+    except ImportError as error:
+        message = "SOCKS proxies need a package that is not installed: pip install 'omniroute[socks]'."
+        raise UpstreamError(_broken("proxy_error", message)) from error
     made: aiohttp.BaseConnector = connector.from_url(socks, limit=0, keepalive_timeout=KEEP_ALIVE)  # type: ignore[attr-defined]  # aiohttp_socks is an extra
     return made
+
+
+def _of_socks(error: Exception) -> bool:
+    """Whether it is the word of a SOCKS proxy: its errors have no common base, and their package is an extra."""
+    return type(error).__module__.partition(".")[0] in ("aiohttp_socks", "python_socks")
 
 
 def _proxy_url(outbound: Outbound) -> str | None:
