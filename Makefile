@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: run test check format golden docs schema clean
+.PHONY: run test check format golden docs schema clients clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OmniRoute needs Python 3.11 or newer (PYTHON=... make)"; exit 1; }
@@ -42,6 +42,13 @@ fidelity: $(VENV)/.ready  ## every recording through every pair of formats
 	$(BIN)/python -m tests.fidelity
 	$(BIN)/python -m tests.fidelity --requests
 	$(BIN)/python -m tests.fidelity --turns
+
+clients: $(VENV)/.ready  ## real coding CLIs through the gateway (OMNIROUTE_CLIENTS: the folder that has them)
+ifndef OMNIROUTE_CLIENTS
+	mkdir -p .clients && cp tests/clients/package.json .clients
+	npm install --prefix .clients --no-audit --no-fund --loglevel=error
+endif
+	OMNIROUTE_CLIENTS=$(or $(OMNIROUTE_CLIENTS),$(CURDIR)/.clients/node_modules/.bin) $(BIN)/pytest -q -m clients -n $(WORKERS) tests/clients
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -104,12 +104,12 @@ async def _serve(path: Path, args: argparse.Namespace) -> int:
     )
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    await gateway.start()
+    reloads: set[asyncio.Task[Any]] = set()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(signal.SIGHUP, lambda: _reload(gateway, reloads))
-    reloads: set[asyncio.Task[Any]] = set()
+    await gateway.start()
     if worker in (None, "0"):
         _greet(gateway, path)
     await stop.wait()
@@ -119,6 +119,8 @@ async def _serve(path: Path, args: argparse.Namespace) -> int:
 
 
 def _reload(gateway: Gateway, running: set[asyncio.Task[Any]]) -> None:
+    if not gateway.urls:
+        return
     task = asyncio.get_running_loop().create_task(gateway.runtime.reload(), name="reload")
     running.add(task)
     task.add_done_callback(running.discard)

@@ -258,7 +258,6 @@ class _Builder:
             steps.insert(0, _BODY)
         return compile_pipeline(name, steps, send)
 
-
     def _part(self, spec: Spec, site: Site) -> Part:
         try:
             part: Part = self._component("stage", spec).build(site)

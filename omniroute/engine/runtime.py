@@ -12,7 +12,7 @@ import msgspec
 
 from omniroute.catalog.read import read_catalogue
 from omniroute.config.diff import differences, needs_restart
-from omniroute.config.load import Loaded, load
+from omniroute.config.load import Draft, Loaded, draft, finish
 from omniroute.engine.build import Workshop, build
 from omniroute.engine.generation import Generation
 from omniroute.errors import ConfigError, ConfigUnreadable, Finding
@@ -39,7 +39,10 @@ class ReloadResult(msgspec.Struct, kw_only=True):
 
 
 class Runtime:
-    """One gateway's configuration over time. `generation` is the current one; readers take it once a request."""
+    """One gateway's configuration over time. `generation` is the current one; readers take it once a request.
+
+    `swapped` is told of every generation that begins to serve.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Runtime:
         state: State,
         write_record: Callable[[Record], None],
         lenient: bool = False,
+        swapped: Callable[[Generation], None] | None = None,
     ) -> None:
         self.path = path
         self.state = state
@@ -58,6 +62,8 @@ class Runtime:
         self.last_success = 0.0
         self._env = env
         self._lenient = lenient
+        self._swapped = swapped
+        self._latest: Draft | None = None
         self._lock = asyncio.Lock()
         # Shipped with the program: read once, not at each reload.
         self._catalogue = read_catalogue()
@@ -85,6 +91,8 @@ class Runtime:
         loaded = self._load()
         generation = build(loaded, 1, self._workshop)
         self._generation = generation
+        if self._swapped is not None:
+            self._swapped(generation)
         self._started_with = loaded
         self.last_success = time.time()
         self.last_result = ReloadResult(ok=True, changed=True, generation=generation.tag)
@@ -111,9 +119,16 @@ class Runtime:
             return ReloadResult(ok=False, changed=False, generation=current.tag, findings=error.findings)
         except ConfigUnreadable as error:
             return ReloadResult(ok=False, changed=False, generation=current.tag, error=str(error))
+        except Exception as error:
+            # A component (it may be a plugin) failed to build: that, too, must leave the last good generation alone.
+            log.exception("the configuration cannot be compiled")
+            message = f"it cannot be compiled ({type(error).__name__}); the log has the details"
+            return ReloadResult(ok=False, changed=False, generation=current.tag, error=message)
         pending = needs_restart(self._started_with.settings, loaded.settings) if self._started_with else []
         self._generation = generation
-        self._older.append(current)
+        self._older = [g for g in (*self._older, current) if g.running]
+        if self._swapped is not None:
+            self._swapped(generation)
         self.last_success = time.time()
         async with self._moved:
             self._moved.notify_all()
@@ -127,7 +142,7 @@ class Runtime:
         )
 
     def _load(self) -> Loaded:
-        return load(
+        self._latest = draft(
             self.path,
             env=self._env,
             registry=self.registry,
@@ -135,6 +150,19 @@ class Runtime:
             catalogue=self._catalogue,
             condition=condition,
         )
+        return finish(self._latest)
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """What to watch: the files of the generation that serves, and those of a later one that was refused."""
+        latest = self._latest.files if self._latest is not None else frozenset()
+        return self.generation.loaded.files | latest
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """The patterns of includes to watch, likewise."""
+        latest = self._latest.globs if self._latest is not None else ()
+        return tuple(dict.fromkeys((*self.generation.loaded.globs, *latest)))
 
     async def wait_for(self, digest: str, seconds: float) -> bool:
         """Until the generation with this digest (or its beginning) serves; False when it did not come in time."""

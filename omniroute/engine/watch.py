@@ -56,9 +56,8 @@ class Watcher:
 
     def signature(self) -> Signature:
         """What can be seen of all watched files without reading them; symlinks are followed."""
-        loaded = self._runtime.generation.loaded
-        paths = {str(self._runtime.path), *map(str, loaded.files)}
-        for pattern in loaded.globs:
+        paths = {str(self._runtime.path), *map(str, self._runtime.files)}
+        for pattern in self._runtime.globs:
             paths.update(glob.glob(pattern, recursive=True))
         return tuple(_stat(path) for path in sorted(paths))
 
@@ -96,8 +95,7 @@ class Watcher:
                 await asyncio.sleep(60)
 
     def _folders(self) -> list[str]:
-        loaded = self._runtime.generation.loaded
-        return _parents([self._runtime.path, *loaded.files], loaded.globs)
+        return _parents([self._runtime.path, *self._runtime.files], self._runtime.globs)
 
 
 def _parents(files: Iterable[Path], globs: Iterable[str]) -> list[str]:

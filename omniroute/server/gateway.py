@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import html
 import logging
 import math
@@ -22,6 +21,7 @@ from omniroute.config.access import is_loopback
 from omniroute.config.codes import Code
 from omniroute.config.settings import ServerLimits, Settings
 from omniroute.engine.build import wire_of
+from omniroute.engine.generation import Generation
 from omniroute.engine.runtime import Runtime
 from omniroute.engine.watch import Watcher
 from omniroute.errors import ConfigError, Finding, Problem, Refused
@@ -29,6 +29,7 @@ from omniroute.pipeline.exchange import IdSource
 from omniroute.pipeline.keys import Caller
 from omniroute.pipeline.patterns import Test, networks
 from omniroute.registry import Registry, load
+from omniroute.server import stored_responses
 from omniroute.server.admin import Admin
 from omniroute.server.cors import cors_headers
 from omniroute.server.endpoints import FIXED, MODELS, SHOW, Endpoints
@@ -42,7 +43,7 @@ from omniroute.server.inbound import (
     request_id,
     to_request,
 )
-from omniroute.server.log import LogSink
+from omniroute.server.log import LogSink, printable
 from omniroute.server.metrics import Metrics
 from omniroute.state.state import State
 from omniroute.wire.codec import ModelCard
@@ -81,6 +82,7 @@ class Gateway:
             state=self.state,
             write_record=self.sink.write,
             lenient=lenient,
+            swapped=self._serves,
         )
         self.urls: list[str] = []
         self.admin_urls: list[str] = []
@@ -103,7 +105,6 @@ class Gateway:
         """Load the configuration and listen. Raises `ConfigError`, `ConfigUnreadable`, `OSError`."""
         generation = await self.runtime.start()
         settings = generation.loaded.settings
-        self.sink.configure(settings.log.level, settings.log.format)
         self._refuse_to_be_open(settings)
         split = settings.server.admin != "same"
         data = await self._runner(self._data if split else self._both)
@@ -135,6 +136,11 @@ class Gateway:
                     ]
                 )
 
+    def _serves(self, generation: Generation) -> None:
+        """What of the configuration is no part of a request: the log."""
+        settings = generation.loaded.settings.log
+        self.sink.configure(settings.level, settings.format)
+
     async def stop(self) -> None:
         """Stop listening, let running requests finish (at most `server.drain`), close everything. Twice is once."""
         if self._stopping:
@@ -144,8 +150,7 @@ class Gateway:
             await site.stop()
         if self._watcher is not None:
             self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+            await asyncio.gather(self._watcher, return_exceptions=True)
         await self._drain(self.runtime.generation.loaded.settings.server.drain)
         for runner in self._runners:
             await runner.cleanup()
@@ -212,7 +217,7 @@ class Gateway:
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
-            log.exception("%s %s failed inside the gateway", incoming.method, incoming.path)
+            log.exception("%s %s failed inside the gateway", incoming.method, printable(incoming.path))
             if incoming.writer.output_size:
                 # An answer has begun: a second one would be read as a part of it, or as that of the next request.
                 if incoming.transport is not None:
@@ -292,6 +297,8 @@ class Gateway:
             return self._models(incoming, extra, models["base"] or models["tags"], models["model"])
         if path in FIXED and method in ("GET", "HEAD"):
             return self._json(incoming, extra, FIXED[path])
+        if stored_responses.PATH.fullmatch(path):
+            return self._stored(incoming, extra)
         if known or models is not None:
             allowed = "POST" if known else "GET, HEAD"
             extra["Allow"] = allowed
@@ -317,18 +324,23 @@ class Gateway:
                 return self._refuse(incoming, extra, _no_such_model(one))
         return self._json(incoming, extra, document)
 
+    def _caller(self, incoming: web.BaseRequest) -> Caller | None:
+        """Who asks, where no pipeline does the asking. Raises `Refused`."""
+        generation = self.runtime.generation
+        trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
+        return generation.keyring.admit(
+            incoming.headers,
+            incoming.query,
+            incoming.path,
+            address_of(incoming, trusted),
+            self.state.clock(),
+        )
+
     def _cards(self, incoming: web.BaseRequest) -> list[ModelCard] | Problem:
         """What the calling key may use; or why it may not ask."""
         generation = self.runtime.generation
-        trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
         try:
-            caller = generation.keyring.admit(
-                incoming.headers,
-                incoming.query,
-                incoming.path,
-                address_of(incoming, trusted),
-                self.state.clock(),
-            )
+            caller = self._caller(incoming)
         except Refused as error:
             return error.problem
         providers = generation.directory.providers
@@ -337,6 +349,20 @@ class Gateway:
             for card in generation.directory.cards()
             if caller is None or _may_see(caller, card, card.owner in providers)
         ]
+
+    def _stored(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
+        """A response that the gateway keeps."""
+        try:
+            caller = self._caller(incoming)
+        except Refused as error:
+            return self._refuse(incoming, extra, error.problem)
+        name = caller.name if caller is not None else ""
+        found = stored_responses.answer(incoming.method, incoming.path, name, self.state.responses)
+        if isinstance(found, Problem):
+            if found.kind == "method_not_allowed":
+                extra["Allow"] = "GET, DELETE"
+            return self._refuse(incoming, extra, found)
+        return self._json(incoming, extra, found)
 
     async def _show(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
         """One model, asked for by a name in the body."""
@@ -402,7 +428,12 @@ class Gateway:
         id = id if id is not None else request_id(incoming.headers)
         wire = self._endpoints.spoken_at(incoming.path, incoming.headers)
         log.info(
-            "%s %s %s: %s (%s)", problem.http_status, incoming.method, incoming.path, problem.message, id
+            "%s %s %s: %s (%s)",
+            problem.http_status,
+            incoming.method,
+            printable(incoming.path),
+            printable(problem.message),
+            id,
         )
         headers = {
             "Content-Type": "application/json",

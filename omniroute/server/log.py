@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -23,10 +24,14 @@ _json = msgspec.json.Encoder()
 
 
 class LogSink:
-    """Takes records without blocking and writes them soon. One a process."""
+    """Takes records without blocking and writes them soon, in a thread: a pipe that nobody empties holds up no
+    request. One a process."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out if out is not None else sys.stdout
+        self._lock = threading.Lock()
+        self._writing: asyncio.Future[None] | None = None
+        self._broken = False
         self._waiting: list[Record] = []
         self._timer: asyncio.TimerHandle | None = None
         self._write: Callable[[Record], str] = json_line
@@ -49,26 +54,61 @@ class LogSink:
             self.dropped += 1
             del self._waiting[0]
         self._waiting.append(record)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER, self.flush)
+        self._write_soon()
 
     def flush(self) -> None:
-        """Write what waits, now."""
+        """Write what waits, now, and wait until it is written."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._emit(self._lines())
+
+    def _write_soon(self) -> None:
+        if self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER, self._write_aside)
+
+    def _write_aside(self) -> None:
         self._timer = None
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._emit, self._lines())
+        self._writing.add_done_callback(self._written)
+
+    def _written(self, writing: asyncio.Future[None]) -> None:
+        self._writing = None
+        if self._waiting:
+            self._write_soon()
+
+    def _lines(self) -> str:
+        """What waits, as text."""
         waiting, self._waiting = self._waiting, []
         if self.dropped:
             logging.getLogger("omniroute").warning(
                 "%d log lines were dropped: the output is too slow", self.dropped
             )
             self.dropped = 0
-        if waiting:
-            self._out.write("".join([self._write(record) for record in waiting]))
-            self._out.flush()
+        return "".join([self._write(record) for record in waiting])
+
+    def _emit(self, lines: str) -> None:
+        if not lines:
+            return
+        with self._lock:
+            try:
+                self._out.write(lines)
+                self._out.flush()
+            except (OSError, ValueError) as error:
+                # The output is closed or full. A request does not fail for that; once is enough to say so.
+                if not self._broken:
+                    logging.getLogger("omniroute").error("the log cannot be written: %s", error)
+                self._broken = True
 
 
 def severity(record: Record) -> int:
     """The level of a request's line: our and the provider's failures are errors, refusals are information."""
     return LEVELS["error"] if record.status >= 500 else LEVELS["info"]
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: clients choose paths and model names, and must not write lines or colours of their own."""
+    return text if text.isprintable() else "".join([c if c.isprintable() else "\ufffd" for c in text])
 
 
 def json_line(record: Record) -> str:
@@ -78,18 +118,19 @@ def json_line(record: Record) -> str:
 def console_line(record: Record) -> str:
     """One line for human eyes."""
     when = time.strftime("%H:%M:%S", time.localtime(record.time))
-    where = f"{record.model or '-'}" + (
-        f" → {record.target}" if record.target and record.target != record.model else ""
-    )
+    where = record.model or "-"
+    if record.target and record.target != record.model:
+        where += f" → {record.target}"
     tokens = ""
     if record.input_tokens is not None or record.output_tokens is not None:
         tokens = f" {record.input_tokens or 0}+{record.output_tokens or 0} tok"
     cost = f" ${record.cost:.5f}" if record.cost else ""
-    extra = "".join(f"\n           {line}" for line in record.tried)
-    error = f" {record.error}: {record.message}" if record.error else ""
+    extra = "".join(f"\n           {printable(line)}" for line in record.tried)
+    error = f" {record.error}: {printable(record.message or '')}" if record.error else ""
     path = f" {record.path}" if record.path else ""
     return (
-        f"{when}  {record.status} {record.method} {record.endpoint}  {where}{path}{tokens}{cost}"
+        f"{when}  {record.status} {record.method} {printable(record.endpoint)}  {printable(where)}"
+        f"{path}{tokens}{cost}"
         f"  {record.duration:.0f} ms{error}{extra}\n"
     )
 

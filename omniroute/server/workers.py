@@ -17,6 +17,10 @@ WORKER = "OMNIROUTE_WORKER"
 FASTEST_DEATH = 2.0
 """A worker that dies within so many seconds is not replaced at once: something is wrong."""
 MOST_QUICK_DEATHS = 5
+"""After so many in a row, with no worker that lives, there is no hope."""
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+"""Seconds before the next start of a worker that died so; doubling."""
 
 
 class Workers:
@@ -26,8 +30,10 @@ class Workers:
         self._count = count
         self._arguments = arguments
         self._processes: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._due: dict[int, float] = {}
         self._stopping = False
         self._quick_deaths = 0
+        self._gave_up = False
 
     def run(self) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -35,13 +41,22 @@ class Workers:
         signal.signal(signal.SIGHUP, self._pass_on)
         for number in range(self._count):
             self._start(number)
-        while self._processes:
+        while self._processes or (self._due and not self._stopping):
             time.sleep(0.2)
             self._reap()
-            if self._quick_deaths >= MOST_QUICK_DEATHS and not self._stopping:
+            self._replace()
+            if not self._stopping and self._hopeless():
                 log.error("workers die as soon as they start: giving up")
+                self._gave_up = True
                 self._stop(signal.SIGTERM, None)
-        return 1 if self._quick_deaths >= MOST_QUICK_DEATHS else 0
+        return 1 if self._gave_up else 0
+
+    def _hopeless(self) -> bool:
+        """Whether it is of no use to go on: a worker that serves is never given up for others that cannot start."""
+        if self._quick_deaths < MOST_QUICK_DEATHS:
+            return False
+        now = time.monotonic()
+        return all(now - started < FASTEST_DEATH for _, started in self._processes.values())
 
     def _start(self, number: int) -> None:
         process = subprocess.Popen(
@@ -58,9 +73,17 @@ class Workers:
             del self._processes[number]
             if self._stopping:
                 continue
-            quick = time.monotonic() - started < FASTEST_DEATH
+            now = time.monotonic()
+            quick = now - started < FASTEST_DEATH
             self._quick_deaths = self._quick_deaths + 1 if quick else 0
+            doubled: float = FIRST_PAUSE * 2.0 ** min(self._quick_deaths - 1, 30)
+            self._due[number] = now + (min(doubled, LONGEST_PAUSE) if quick else 0.0)
             log.error("worker %d ended with code %s and is replaced", number, code)
+
+    def _replace(self) -> None:
+        now = time.monotonic()
+        for number in [n for n, due in self._due.items() if due <= now and not self._stopping]:
+            del self._due[number]
             self._start(number)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -15,7 +15,6 @@ from omniroute.routing.outcomes import Outcome, outcome_of
 from omniroute.routing.plan import account_rest, account_turn
 from omniroute.state.state import State
 
-
 OUR_FAULT = ("internal_error", "transform_failed")
 """Codes of problems that say nothing about the upstream."""
 

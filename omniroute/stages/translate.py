@@ -9,11 +9,13 @@ import msgspec
 
 from omniroute.declare import Options, option, stage
 from omniroute.errors import MalformedStream, Problem, Refused, UnsupportedContent
+from omniroute.pipeline import response_state
 from omniroute.pipeline.edits import EventEdits, applied, apply, edited_answer, names_of, select
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
+from omniroute.state.responses import ResponseStore
 from omniroute.upstream.headers import header_safe, outgoing_headers
 from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
 from omniroute.wire.conversation import Doc
@@ -41,11 +43,14 @@ class Translate(Options, frozen=True, kw_only=True):
     ] = "keep"
 
     def build(self, site: Site) -> Around:
+        store = site.state.responses
+
         async def run(exchange: Exchange, proceed: Handler) -> Reply:
             target = exchange.target
             if target is None:
                 raise RuntimeError("translate runs without a target")
-            return await _Translation(exchange, target, self).run(proceed)
+            response_state.put_in(exchange, store)
+            return await _Translation(exchange, target, self, store).run(proceed)
 
         return Around(run)
 
@@ -53,10 +58,11 @@ class Translate(Options, frozen=True, kw_only=True):
 class _Translation:
     """One request in the words of one target."""
 
-    __slots__ = ("_edits", "_exchange", "_names", "_options", "_target", "_upstream")
+    __slots__ = ("_edits", "_exchange", "_names", "_options", "_store", "_target", "_upstream")
 
-    def __init__(self, exchange: Exchange, target: Target, options: Translate) -> None:
+    def __init__(self, exchange: Exchange, target: Target, options: Translate, store: ResponseStore) -> None:
         self._exchange = exchange
+        self._store = store
         self._target = target
         self._options = options
         self._upstream: Upstream = target.upstream(exchange.wire.name)
@@ -137,6 +143,7 @@ class _Translation:
 
     def _translated(self) -> Doc:
         exchange = self._exchange
+        response_state.refuse_unknown(exchange)
         dialect = msgspec.structs.replace(self._target.dialect, prompt_cache=self._options.prompt_cache)
         try:
             document, self._names = translate_request(
@@ -175,6 +182,8 @@ class _Translation:
             answer = reply.answer or read_answer(body, self._upstream.wire)
             answer = CustomCalls(exchange.conversation).opened_answer(self._named.inward_answer(answer))
             body = write_answer(answer, exchange.wire, exchange.reference(), exchange.notes)
+            if response_state.keeps(exchange):
+                response_state.keep(exchange, parse_object(body), self._store)
         if client_edits:
             body = edited_answer(body, client_edits, names, reply.headers)
         reply.body = body
@@ -190,6 +199,8 @@ class _Translation:
                 watch = self._watch()
                 exchange.watch = watch
                 stream.tap(watch)
+                if not self._same and response_state.keeps(exchange):
+                    stream.tap(response_state.KeepTap(exchange, self._store))
             if edits:
                 wire = exchange.wire if side == "client" else self._upstream.wire
                 stream.tap(EventEdits(edits, names_of(exchange), wire.framing))

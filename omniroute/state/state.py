@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from omniroute.state.cooldowns import Cooldowns
+from omniroute.state.responses import ResponseStore
 from omniroute.state.rotation import Rotation
 
 
@@ -18,3 +19,4 @@ class State:
         self.dice = dice if dice is not None else random.Random()
         self.cooldowns = Cooldowns(clock)
         self.rotation = Rotation(clock)
+        self.responses = ResponseStore(clock)

@@ -55,7 +55,14 @@ class AnthropicMessages(Wire):
     name: ClassVar[str] = WIRE
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
-    reasoning_keys: ClassVar[tuple[str, ...]] = ("thinking", "output_config.effort", "max_tokens", "temperature", "top_p", "top_k")
+    reasoning_keys: ClassVar[tuple[str, ...]] = (
+        "thinking",
+        "output_config.effort",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+    )
     not_counted: ClassVar[frozenset[str]] = frozenset(
         {
             "max_tokens",

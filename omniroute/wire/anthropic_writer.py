@@ -322,6 +322,8 @@ class AnthropicWriter:
         id = delta.id or self._reference.new_id("toolu_")
         self._call_ids[delta.part] = id
         out = self._place_signature(delta.part, id)
+        if delta.signature is not None and delta.signature.wire != WIRE:
+            out += self._at_once(carry_signature(delta.signature, id))
         start: Doc = {"type": "tool_use", "id": id, "name": delta.name, "input": {}}
         custom = delta.kind == "custom"
         out += self._open_block(delta.part, "tool_use", start, custom)

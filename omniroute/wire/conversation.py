@@ -395,11 +395,14 @@ class SignatureDelta(_Frozen, tag="signature", frozen=True):
 
 
 class CallStart(_Frozen, tag="call", frozen=True):
+    """`signature` is given here where it is known when the call begins, else in a `SignatureDelta`."""
+
     part: int
     id: str
     name: str
     kind: Literal["function", "custom"] = "function"
     namespace: str | None = None
+    signature: Signature | None = None
     choice: int = 0
 
 

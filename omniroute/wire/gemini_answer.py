@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.wire.carried_thinking import carrying
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
     Answer,
@@ -347,7 +348,7 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
 
 
 def _write_candidate(choice: Choice, index: int, rest: Doc, notes: Notes) -> Doc:
-    parts = write_answer_parts(choice.parts, notes)
+    parts = write_answer_parts(carrying(choice.parts, WIRE), notes)
     candidate: Doc = {"content": {"parts": [doc for doc, _ in parts], "role": "model"}}
     candidate |= write_finish(choice.finish) | {"index": index} | write_logprobs(choice.logprobs)
     cited = [

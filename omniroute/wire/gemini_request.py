@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from omniroute.errors import UnsupportedContent
+from omniroute.wire.carried_thinking import restored
 from omniroute.wire.codec import Dialect
 from omniroute.wire.conversation import (
     Conversation,
@@ -103,7 +104,8 @@ def _read_turns(doc: Doc) -> list[Turn]:
         if role not in _ROLES:
             raise wrong_shape(f"{path}.role", "`user` or `model`")
         parts = _read_parts(content, path)
-        turns.append(Turn(role=_ROLES[role], parts=[calls.identified(part, index) for part in parts]))
+        parts = restored([calls.identified(part, index) for part in parts])
+        turns.append(Turn(role=_ROLES[role], parts=parts))
     return turns
 
 

@@ -188,10 +188,8 @@ class GeminiReader:
         yield from self._close(state)
         state.called = True
         number = self._next()
-        yield CallStart(part=number, id=part.id, name=part.name, choice=state.index)
+        yield CallStart(part=number, id=part.id, name=part.name, signature=part.signature, choice=state.index)
         yield CallDelta(part=number, arguments=part.arguments, choice=state.index)
-        if part.signature is not None:
-            yield SignatureDelta(part=number, signature=part.signature, choice=state.index)
         yield PartEnd(part=number, choice=state.index)
 
     def _partial(self, state: _Candidate, call: Doc, doc: Doc) -> Iterator[Delta]:
@@ -199,12 +197,16 @@ class GeminiReader:
             yield from self._close(state)
             state.called = True
             state.partial = _Partial(self._next())
-            call_id = as_text(call.get("id")) or self._ids.fresh()
             yield CallStart(
-                part=state.partial.part, id=call_id, name=as_text(call.get("name")), choice=state.index
+                part=state.partial.part,
+                id=as_text(call.get("id")) or self._ids.fresh(),
+                name=as_text(call.get("name")),
+                signature=read_signature(doc),
+                choice=state.index,
             )
+        else:
+            state.partial.signature = read_signature(doc) or state.partial.signature
         partial = state.partial
-        partial.signature = read_signature(doc) or partial.signature
         partial.arguments.value.update(as_doc(call.get("args")))
         partial.arguments.add(call.get("partialArgs"))
         if call.get("willContinue") is not True:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from omniroute.errors import Problem, ProblemKind
+from omniroute.wire.carried_thinking import Thoughts
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
     CallDelta,
@@ -44,7 +45,7 @@ from omniroute.wire.conversation import (
 from omniroute.wire.gemini_answer import write_finish, write_logprobs, write_usage
 from omniroute.wire.gemini_errors import write_error
 from omniroute.wire.gemini_grounding import write_grounding
-from omniroute.wire.gemini_parts import PartWriter, arguments_of, write_signature
+from omniroute.wire.gemini_parts import WIRE, PartWriter, arguments_of, write_signature
 from omniroute.wire.sse import frame
 
 
@@ -54,7 +55,7 @@ class _Pending:
     def __init__(self, start: CallStart) -> None:
         self.start = start
         self.fragments: list[str] = []
-        self.signature: Signature | None = None
+        self.signature: Signature | None = start.signature
         self.ended = False
 
     @property
@@ -81,6 +82,7 @@ class _Choice:
         self.calls: dict[int, _Pending] = {}
         self.kinds: dict[int, type[Part]] = {}
         self.blocks: dict[int, int] = {}
+        self.thoughts = Thoughts()
         self.texts: dict[int, list[str]] = {}
         self.citations: dict[int, list[Citation]] = {}
         self.finish: Finish | None = None
@@ -127,6 +129,7 @@ class GeminiWriter:
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         choice = self._choice(delta.choice)
+        choice.thoughts.add(delta)
         block = choice.blocks.get(delta.part, delta.block)
         choice.blocks[delta.part] = delta.block
         text = delta.text if block == delta.block else f"\n\n{delta.text}"
@@ -138,13 +141,20 @@ class GeminiWriter:
         if pending is not None:
             pending.signature = delta.signature
             return b""
-        thought = choice.kinds.get(delta.part) is Thinking
+        kind = choice.kinds.get(delta.part)
+        thought = kind is Thinking
+        if thought or kind is None:
+            choice.thoughts.sign(delta)
         doc: Doc = {"text": "", "thoughtSignature": write_signature(delta.signature)}
         return self._emit(delta.choice, doc | ({"thought": True} if thought else {}))
 
     def _call(self, delta: CallStart) -> bytes:
         out = self._flush(delta.choice)
-        self._choice(delta.choice).calls[delta.part] = _Pending(delta)
+        choice = self._choice(delta.choice)
+        carried = choice.thoughts.take(WIRE)
+        choice.calls[delta.part] = _Pending(
+            delta if delta.signature is not None else msgspec.structs.replace(delta, signature=carried)
+        )
         return out
 
     def _arguments(self, delta: CallDelta) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import UpstreamError
+from omniroute.wire.carried_thinking import carrying
 from omniroute.wire.codec import Glance, Reference
 from omniroute.wire.content import audio_media_type, url_of_source
 from omniroute.wire.conversation import (
@@ -333,7 +334,7 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
 
 
 def _write_choice(choice: Choice, index: int, habits: Habits, reference: Reference, notes: Notes) -> Doc:
-    message = _write_message(choice.parts, habits, reference, notes)
+    message = _write_message(carrying(choice.parts, WIRE), habits, reference, notes)
     word = write_finish(choice.finish, any(isinstance(p, ToolCall) for p in choice.parts))
     return {
         "index": index,

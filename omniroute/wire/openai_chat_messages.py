@@ -11,11 +11,12 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
 from omniroute.errors import UnsupportedContent
+from omniroute.wire.carried_thinking import restored
 from omniroute.wire.codec import Dialect
 from omniroute.wire.content import audio_format, url_of_source
 from omniroute.wire.conversation import (
@@ -28,6 +29,7 @@ from omniroute.wire.conversation import (
     Part,
     Refusal,
     Role,
+    Signature,
     Source,
     Text,
     Thinking,
@@ -120,7 +122,8 @@ def _read_assistant(message: Doc, path: str, pairing: _Pairing) -> Turn:
         # The empty text beside calls says nothing, and other formats refuse it.
         parts = [p for p in parts if not isinstance(p, Text) or p.text]
     attach_signature(message, [*parts, *calls], parts)
-    return Turn(role="assistant", parts=[*parts, *calls], name=text_of(message.get("name")) or None)
+    name = text_of(message.get("name")) or None
+    return Turn(role="assistant", parts=restored([*parts, *calls]), name=name)
 
 
 def attach_signature(message: Doc, candidates: Iterable[Part], parts: list[Part]) -> None:
@@ -467,12 +470,26 @@ def _echo_reasoning(message: Doc, turn: Turn, thinking: list[Thinking], target: 
             message[key] = text
     if "strict_fields" in target.quirks:
         return
-    details = [part for part in thinking if native_detail(part.signature) is not None]
+    details = [doc for i, part in enumerate(turn.parts) if (doc := _detail(part, i)) is not None]
     if details:
-        message["reasoning_details"] = [write_detail(part, i) for i, part in enumerate(details)]
+        message["reasoning_details"] = details
     for part in turn.parts:
-        if isinstance(part, Text) and part.signature is not None and part.signature.wire == WIRE:
+        # Other formats bring the signature of a text back as reasoning of which nothing can be read.
+        if isinstance(part, Text | Thinking) and _is_plain(part.signature):
             message["extra_content"] = write_extra_signature(part.signature)
+
+
+def _detail(part: Part, index: int) -> Doc | None:
+    """The entry of `reasoning_details` that came back with a part, which need not be reasoning."""
+    signature = part.signature if isinstance(part, Thinking | Text | ToolCall) else None
+    if native_detail(signature) is None:
+        return None
+    return write_detail(part if isinstance(part, Thinking) else Thinking(signature=signature), index)
+
+
+def _is_plain(signature: Signature | None) -> TypeGuard[Signature]:
+    """Whether it is a signature of this wire that stands in `extra_content`."""
+    return signature is not None and signature.wire == WIRE and native_detail(signature) is None
 
 
 def _write_tool_call(call: ToolCall, target: Target) -> Doc:
@@ -480,9 +497,8 @@ def _write_tool_call(call: ToolCall, target: Target) -> Doc:
     doc["id"] = _call_id(call.id, target)
     if call.kind == "custom" and "custom_tools" not in target.quirks:
         doc = emulated_custom_call(doc)
-    signature = call.signature
-    if signature is not None and signature.wire == WIRE and "strict_fields" not in target.quirks:
-        doc["extra_content"] = write_extra_signature(signature)
+    if _is_plain(call.signature) and "strict_fields" not in target.quirks:
+        doc["extra_content"] = write_extra_signature(call.signature)
     return _cached(doc, call.cache, target)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Problem
+from omniroute.wire.carried_thinking import Thoughts
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
     Audio,
@@ -54,7 +55,7 @@ from omniroute.wire.openai_chat_answer import (
     write_usage,
 )
 from omniroute.wire.openai_chat_errors import write_error
-from omniroute.wire.openai_chat_parts import write_detail, write_extra_signature
+from omniroute.wire.openai_chat_parts import WIRE, write_detail, write_extra_signature
 from omniroute.wire.sse import comment, frame
 
 DONE = frame(b"[DONE]")
@@ -92,7 +93,7 @@ class _Choice:
         "length",
         "spans",
         "started",
-        "thought",
+        "thoughts",
     )
 
     def __init__(self) -> None:
@@ -102,7 +103,7 @@ class _Choice:
         self.length = 0
         self.spans: dict[int, tuple[int, int]] = {}
         self.block: tuple[int, int] | None = None
-        self.thought: dict[int, list[str]] = {}
+        self.thoughts = Thoughts()
         self.details = 0
         self.cited = 0
         self.images = 0
@@ -200,10 +201,8 @@ class Writer:
         choice, opening = self._choice(delta.choice)
         block = (delta.part, delta.block)
         apart = choice.block is not None and choice.block != block
-        same_part = choice.block is not None and choice.block[0] == delta.part
         choice.block = block
-        thought = choice.thought.setdefault(delta.part, [])
-        thought.append(f"\n\n{delta.text}" if apart and same_part else delta.text)
+        choice.thoughts.add(delta)
         text = f"\n\n{delta.text}" if apart else delta.text
         return opening + self._chunk(delta.choice, {"reasoning_content": text})
 
@@ -218,7 +217,8 @@ class Writer:
         elif call is not None or (delta.part in choice.spans and not delta.redacted):
             signed = {"extra_content": extra}
         else:
-            text = "".join(choice.thought.get(delta.part, ()))
+            choice.thoughts.sign(delta)
+            text = choice.thoughts.text(delta.part)
             thinking = Thinking(text=text, signature=delta.signature, redacted=delta.redacted)
             signed = {"reasoning_details": [write_detail(thinking, choice.details)]}
             choice.details += 1
@@ -226,6 +226,9 @@ class Writer:
 
     def _on_call(self, delta: CallStart) -> bytes:
         choice, opening = self._choice(delta.choice)
+        # Some clients read a signature only where the call begins.
+        carried = choice.thoughts.take(WIRE)
+        signature = delta.signature or carried
         emulated = delta.kind == "function" and delta.name in self._habits.custom
         custom = emulated or delta.kind == "custom"
         call = choice.calls[delta.part] = _Call(len(choice.calls), custom, emulated)
@@ -239,6 +242,8 @@ class Writer:
         kind = "custom" if custom else "function"
         id = delta.id or self._reference.new_id("call_")
         entry = {"index": call.index, "id": id, "type": kind, kind: body}
+        if signature is not None:
+            entry["extra_content"] = write_extra_signature(signature)
         return opening + self._chunk(delta.choice, {"tool_calls": [entry]})
 
     def _on_arguments(self, delta: CallDelta) -> bytes:
@@ -313,14 +318,16 @@ class Writer:
 
     def _whole_call(self, delta: WholePart) -> bytes:
         call: Any = delta.content
-        start = CallStart(part=delta.part, id=call.id, name=call.name, kind=call.kind, choice=delta.choice)
-        arguments = CallDelta(part=delta.part, arguments=call.arguments, choice=delta.choice)
-        out = self._on_call(start) + self._on_arguments(arguments)
-        if call.signature is None:
-            return out
-        return out + self._on_signature(
-            SignatureDelta(part=delta.part, signature=call.signature, choice=delta.choice)
+        start = CallStart(
+            part=delta.part,
+            id=call.id,
+            name=call.name,
+            kind=call.kind,
+            signature=call.signature,
+            choice=delta.choice,
         )
+        arguments = CallDelta(part=delta.part, arguments=call.arguments, choice=delta.choice)
+        return self._on_call(start) + self._on_arguments(arguments)
 
     def _whole_image(self, delta: WholePart) -> bytes:
         choice, opening = self._choice(delta.choice)

@@ -248,6 +248,8 @@ class ResponsesWriter:
         call = ToolCall(id=call_id, name=delta.name, kind=delta.kind, namespace=delta.namespace)
         self._ids[delta.part] = call_id
         self._take_early(delta.part)
+        if delta.signature is not None and delta.signature.wire != WIRE:
+            self._links.append((call_id, delta.signature))
         self._close_linear()
         self._calls[delta.part] = CallItem(self._events, call)
 

@@ -14,6 +14,7 @@ from omniroute.pipeline.record import Record
 from omniroute.testing import FakeUpstream, Running, Scripted, Seen, gateway
 from tests.clients.models import SPEECHES, Speech
 from tests.clients.runner import CLIS, LIMIT, Cli, Run, found, run
+from tests.support.answers import anthropic, chat
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(LIMIT + 30)]
 
@@ -49,6 +50,14 @@ LOST = {
 """Where the signature of the model's thought does not come back to it: the CLI itself leaves it out of its history.
 Gemini CLI keeps no thoughts, only what is on calls; Qwen Code and OpenCode keep the words of `reasoning_content`."""
 
+GIVES_UP = {"qwen"}
+"""Who does not ask again after an error in mid-answer, but says what it was."""
+
+CUT = "The upstream closed the connection in mid-answer."
+
+HALF_A_CALL = {"openai-chat": 3, "anthropic-messages": 7}
+"""How many chunks of a streamed call come before the second half of its arguments."""
+
 each_cli = pytest.mark.parametrize("cli", CLIS, ids=lambda cli: cli.name)
 each_wire = pytest.mark.parametrize("wire", SPEECHES)
 
@@ -58,6 +67,12 @@ def installed(request: pytest.FixtureRequest) -> None:
     cli: Cli = request.getfixturevalue("cli")
     if found(cli.program) is None:
         pytest.skip(f"{cli.program} is not installed: `make clients` installs it")
+
+
+@pytest.fixture
+def cli() -> Cli:
+    """The one of a test that is about one CLI alone; all others have it from `each_cli`."""
+    return next(cli for cli in CLIS if cli.name == "claude-code")
 
 
 def up(wire: str, url: str) -> str:
@@ -78,6 +93,18 @@ def agent(cli: Cli, wire: str) -> Callable[[Seen], Scripted]:
         return Scripted(chunks=speech.say("A title"))
 
     return answer
+
+
+def other(cli: Cli) -> str:
+    """A wire format that is not the CLI's own."""
+    return "anthropic-messages" if cli.wire == "openai-chat" else "openai-chat"
+
+
+def said(wire: str, seen: Seen, text: str) -> Scripted:
+    """The text, streamed or whole as it is asked: Claude Code wants it whole when a stream has failed."""
+    if seen.json.get("stream"):
+        return Scripted(chunks=SPEECHES[wire].say(text))
+    return Scripted(json={"openai-chat": chat, "anthropic-messages": anthropic}[wire](text))
 
 
 def turns(upstream: FakeUpstream, cli: Cli, speech: Speech) -> list[Seen]:
@@ -137,7 +164,7 @@ async def test_a_tool_loop_with_a_model_of_any_format(cli: Cli, wire: str, tmp_p
 
 @each_cli
 async def test_a_limit_of_one_second_is_waited_for(cli: Cli, tmp_path: Path) -> None:
-    wire = "anthropic-messages" if cli.wire == "openai-chat" else "openai-chat"
+    wire = other(cli)
     speech = SPEECHES[wire]
     busy = Scripted(status=429, json=speech.error(429, "Slow down."), headers={"retry-after": "1"})
     refused: list[Seen] = []
@@ -146,7 +173,7 @@ async def test_a_limit_of_one_second_is_waited_for(cli: Cli, tmp_path: Path) -> 
         if cli.shell in speech.tools(seen.json) and not refused:
             refused.append(seen)
             return busy
-        return Scripted(chunks=speech.say("Here again."))
+        return said(wire, seen, "Here again.")
 
     async with FakeUpstream(answer) as upstream, gateway(up(wire, upstream.url)) as gw:
         ran = await run(cli, gw.url, ASK, home=tmp_path, model="agent")
@@ -160,24 +187,57 @@ async def test_a_limit_of_one_second_is_waited_for(cli: Cli, tmp_path: Path) -> 
 async def test_a_model_that_does_not_exist_is_told_in_words(cli: Cli, tmp_path: Path) -> None:
     async with gateway(DEMO) as gw:
         ran = await run(cli, gw.url, ASK, home=tmp_path, model="no-such-model")
-        assert ran.code is not None, told(ran, gw)
+        assert ran.code == 1, told(ran, gw)
         assert "no-such-model" in ran.text, told(ran, gw)
         assert {record.status for record in gw.records} == {404}
 
 
 @each_cli
-async def test_an_upstream_that_dies_in_mid_answer_hangs_nobody(cli: Cli, tmp_path: Path) -> None:
-    wire = "anthropic-messages" if cli.wire == "openai-chat" else "openai-chat"
+async def test_a_key_that_nobody_knows_is_told_in_words(cli: Cli, tmp_path: Path) -> None:
+    async with gateway(f"{DEMO}\nkeys: {{other: {{key: ork_{'0' * 43}}}}}") as gw:
+        ran = await run(cli, gw.url, ASK, home=tmp_path, model="demo")
+        assert ran.code == 1, told(ran, gw)
+        assert "That key is not known here." in ran.text, told(ran, gw)
+        assert {record.status for record in gw.records} == {401}
+
+
+@pytest.mark.parametrize("where", ["a text", "a call"])
+@each_cli
+async def test_an_upstream_that_dies_in_mid_answer_hangs_nobody(cli: Cli, where: str, tmp_path: Path) -> None:
+    """Nor is half a command run: its first half would have left a file."""
+    wire = other(cli)
     speech = SPEECHES[wire]
+    halves = {
+        "a text": speech.say("Half of an answer")[:3],
+        "a call": speech.call(cli.shell, cli.call("touch half && echo and so on, at length"))[
+            : HALF_A_CALL[wire]
+        ],
+    }
     broken: list[Seen] = []
 
     def answer(seen: Seen) -> Scripted:
         if cli.shell in speech.tools(seen.json) and not broken:
             broken.append(seen)
-            return Scripted(chunks=speech.say("Half of an answer")[:3], cut=True)
-        return Scripted(chunks=speech.say("Here again."))
+            return Scripted(chunks=halves[where], cut=True)
+        return said(wire, seen, "Here again.")
 
     async with FakeUpstream(answer) as upstream, gateway(up(wire, upstream.url)) as gw:
         ran = await run(cli, gw.url, ASK, home=tmp_path, model="agent")
         assert ran.code is not None, told(ran, gw)
-        assert broken and any(record.error for record in gw.records), told(ran, gw)
+        assert [record.error for record in gw.records].count("cut") == 1, told(ran, gw)
+        assert not any(speech.results(seen.json) for seen in upstream.requests)
+        assert not list(tmp_path.rglob("half"))
+        words = CUT if cli.name in GIVES_UP else "Here again."
+        assert words in ran.text, told(ran, gw)
+
+
+async def test_claude_code_keeps_its_thoughts_under_another_name_of_the_model(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """It throws the thoughts of answers away that come from another model than the one it asked for."""
+    speech = SPEECHES[cli.wire]
+    async with FakeUpstream(agent(cli, cli.wire)) as upstream:
+        async with gateway(up(cli.wire, upstream.url).replace("{agent:", "{my-model:")) as gw:
+            ran = await run(cli, gw.url, ASK, home=tmp_path, model="my-model")
+            _, second = turns(upstream, cli, speech)
+            assert speech.signed(second.json), told(ran, gw)

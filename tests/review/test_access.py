@@ -59,10 +59,13 @@ async def test_listen_override_without_keys_is_not_open():
     import tempfile, pathlib
     with tempfile.TemporaryDirectory() as d:
         p = pathlib.Path(d) / "omniroute.yaml"
-        p.write_text("version: 1\nserver: {trusted_proxies: [127.0.0.0/8]}\nproviders: {demo: {}}\n")
+        open_ = "version: 1\nserver: {trusted_proxies: [127.0.0.0/8]}\nproviders: {demo: {}}\n"
+        p.write_text(open_ + "keys: {k: {key: kk}}\n")
         g = Gateway(p, env={}, listen=("0.0.0.0:0",), watch=False)
         await g.start()
         try:
+            p.write_text(open_)
+            assert (await g.runtime.reload()).ok
             port = g.urls[0].rpartition(":")[2]
             async with aiohttp.ClientSession() as s:
                 path, body = call("openai-chat", "demo/demo")

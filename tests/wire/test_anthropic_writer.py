@@ -126,6 +126,16 @@ PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[Heal
             id="a call's signature before the call",
         ),
         pytest.param(
+            [CallStart(part=1, id="a", name="f", signature=ALIEN), CallDelta(part=1, arguments='{"x":1}')],
+            ["redacted: or1.gemini", 'f({"x": 1})'],
+            id="a call's signature with the call",
+        ),
+        pytest.param(
+            [CallStart(part=1, id="a", name="f", signature=OWN), CallDelta(part=1, arguments='{"x":1}')],
+            ['f({"x": 1})'],
+            id="a call's signature of our own, which has no place",
+        ),
+        pytest.param(
             [
                 A,
                 CallDelta(part=1, arguments='{"x":1}'),

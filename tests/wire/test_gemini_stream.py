@@ -304,6 +304,7 @@ def test_one_id_and_one_model_throughout() -> None:
         ([CallStart(part=0, id="1", name="p", kind="custom"), CallDelta(part=0, arguments="{}"), PartEnd(part=0)], [sent_call("1", "p", {"input": "{}"})]),
         # Signatures go where their piece is.
         ([CallStart(part=0, id="1", name="f"), SignatureDelta(part=0, signature=OWN), PartEnd(part=0)], [{**sent_call("1", "f", {}), "thoughtSignature": "c2ln"}]),
+        ([CallStart(part=0, id="1", name="f", signature=OWN), PartEnd(part=0)], [{**sent_call("1", "f", {}), "thoughtSignature": "c2ln"}]),
         ([ThinkingDelta(part=0, text="t"), SignatureDelta(part=0, signature=OWN)], [{"text": "t", "thought": True}, {"text": "", "thoughtSignature": "c2ln", "thought": True}]),
         ([TextDelta(part=0, text="t"), SignatureDelta(part=0, signature=OWN)], [{"text": "t"}, {"text": "", "thoughtSignature": "c2ln"}]),
         # Paragraphs of a summary stay paragraphs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -485,6 +486,34 @@ def test_signatures_of_other_wires_are_never_sent() -> None:
         model(ToolCall(id="a", name="f", signature=foreign), Text(text="t", signature=foreign)),
     ]
     assert "secret" not in str(messages(turns, "reasoning_content")[0])
+
+
+DETAIL = {"type": "reasoning.encrypted", "data": "d", "id": "a"}
+SEALED = Signature(value=json.dumps(DETAIL), wire="openai-chat")
+PLAIN = Signature(value="s", wire="openai-chat")
+EXTRA = {"google": {"thought_signature": "s"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "details", "extra", "call_extra"),
+    [
+        (Thinking(signature=SEALED, redacted=True), [DETAIL], None, None),
+        (Text(text="t", signature=SEALED), [DETAIL], None, None),
+        (ToolCall(id="a", name="f", signature=SEALED), [DETAIL], None, None),
+        (Thinking(signature=PLAIN, redacted=True), None, EXTRA, None),
+        (Text(text="t", signature=PLAIN), None, EXTRA, None),
+        (ToolCall(id="a", name="f", signature=PLAIN), None, None, EXTRA),
+    ],
+)
+def test_signatures_go_back_where_they_came_from(
+    part: Part, details: list[Doc] | None, extra: Doc | None, call_extra: Doc | None
+) -> None:
+    """Whatever part another client format brought them back on."""
+    message = messages([model(part)])[0][0]
+    calls = message.get("tool_calls", [{}])
+    assert message.get("reasoning_details") == details
+    assert message.get("extra_content") == extra
+    assert calls[0].get("extra_content") == call_extra
 
 
 # ── out: settings ────────────────────────────────────────────────────────────────────────────────

@@ -826,6 +826,10 @@ def test_logprobs_are_passed_on() -> None:
             ToolCall(id="c", name="f", signature=FOREIGN),
         ),
         (
+            [CallStart(part=0, id="c", name="f", signature=FOREIGN)],
+            ToolCall(id="c", name="f", signature=FOREIGN),
+        ),
+        (
             [TextDelta(part=0, text="a"), SignatureDelta(part=0, signature=FOREIGN)],
             Text(text="a", signature=FOREIGN),
         ),
@@ -836,6 +840,16 @@ def test_foreign_signatures_come_back_through_the_sdk(deltas: list[Delta], place
     message = through_sdk(write(deltas)).choices[0].message.model_dump(mode="json")
     talk = WIRE.read_request({"model": "m", "messages": [message]})
     assert place in talk.turns[0].parts
+
+
+def test_a_signature_that_is_known_stands_where_the_call_begins() -> None:
+    """The AI SDK looks for it nowhere else."""
+    raw = write([CallStart(part=0, id="c", name="f", signature=FOREIGN)])
+    calls = [call for chunk in said(raw) for call in chunk["choices"][0]["delta"].get("tool_calls", ())]
+    assert [("name" in call["function"], "extra_content" in call) for call in calls] == [
+        (True, True),
+        (False, False),
+    ]
 
 
 def test_a_client_of_the_legacy_functions() -> None:

@@ -1250,6 +1250,16 @@ def test_text_step_by_step() -> None:
     ]
 
 
+def test_the_signature_of_a_call_comes_back_with_it() -> None:
+    signature = Signature(value="s", wire="gemini")
+    deltas: list[Delta] = [CallStart(part=0, id="c", name="f", signature=signature), End()]
+    response = assert_legal(write_stream(deltas, None))[-1]["response"]
+    talk = WIRE.read_request(request(input=response["output"]))
+    assert [part for turn in talk.turns for part in turn.parts] == [
+        ToolCall(id="c", name="f", arguments="{}", signature=signature)
+    ]
+
+
 def test_summaries_and_raw_reasoning_step_by_step() -> None:
     assert sequence(
         ThinkingDelta(part=0, text="a", summary=True),
