@@ -457,8 +457,8 @@ def test_whole_parts() -> None:
 # ── errors, lists ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_recorded_error() -> None:
-    (name,) = [n for n in recordings.ids("cohere-chat", feature="error")]
+@pytest.mark.parametrize("name", recordings.ids("cohere-chat", feature="error"))
+def test_recorded_errors(name: str) -> None:
     recording = recordings.load(name)
     problem = WIRE.read_error(recording.status, {}, msgspec.json.encode(recording.body))
     assert problem.kind == "context_length"

@@ -213,7 +213,7 @@ def test_results() -> None:
     }
     assert second["content"] == "The result is in the next message of the user."
     assert [part["type"] for part in user["content"]] == ["text", "image_url", "text"]
-    assert notes.emulated == ["tool_result.image", "tool_result.is_error"]
+    assert notes.emulated == ["tool_result.is_error", "tool_result.image"]
 
 
 def test_citations_of_earlier_answers() -> None:
