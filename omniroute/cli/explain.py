@@ -84,7 +84,7 @@ def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int
 def _asked(what: str) -> tuple[str, dict[str, Any]]:
     path = Path(what)
     if what.endswith(".json") and path.is_file():
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_object(path.read_bytes())
         return str(document.get("model", "")), document
     return what, {}
 

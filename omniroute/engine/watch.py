@@ -52,7 +52,8 @@ class Watcher:
             return
         await self._runtime.reload()
         # What was read may name other files than before.
-        self._seen = self.signature() if self.signature()[: len(signature)] == signature else signature
+        after = self.signature()
+        self._seen = after if after[: len(signature)] == signature else signature
 
     def signature(self) -> Signature:
         """What can be seen of all watched files without reading them; symlinks are followed."""

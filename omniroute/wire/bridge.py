@@ -160,12 +160,17 @@ class CrossTap:
             self.cut = problem_of(delta)
 
 
+_ERROR = b'"error"'
+"""Stands in every event that tells of an error, in each wire."""
+
+
 class WatchTap:
     """Lets a stream of the client's own wire through, and sees usage, finish, and whether it ended as it should."""
 
-    __slots__ = ("_request_id", "_tap", "_wire", "cut")
+    __slots__ = ("_request_id", "_suspect", "_tap", "_wire", "cut")
 
     def __init__(self, wire: Wire, request_id: str) -> None:
+        self._suspect = b""
         self._wire = wire
         self._tap = wire.tap()
         self._request_id = request_id
@@ -181,11 +186,14 @@ class WatchTap:
 
     def feed(self, chunk: bytes) -> bytes:
         self._tap.feed(chunk)
+        if _ERROR in chunk:
+            self._suspect = chunk
         return chunk
 
     def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
         if self._tap.finished:
             # All that was to come has come; how the connection ended after that is of no interest.
+            self.cut = self._told() if self.finish is None else None
             return b"", None
         self.cut = problem or Problem(
             kind="bad_gateway",
@@ -193,3 +201,13 @@ class WatchTap:
             message="The upstream's stream ended before its answer was complete.",
         )
         return self._wire.error_event(self.cut, self._request_id), None
+
+    def _told(self) -> Problem | None:
+        """The error with which the upstream itself ended its stream, if it did; the client has read it there."""
+        splitter, reader = SPLITTERS[self._wire.framing](), self._wire.reader()
+        try:
+            events = [*splitter.feed(self._suspect), *splitter.end()]
+            deltas = [delta for event in events for delta in reader.feed(event)]
+        except MalformedStream:
+            return None
+        return next((problem_of(delta) for delta in deltas if isinstance(delta, Failure)), None)

@@ -21,7 +21,7 @@ from omniroute.errors import ProblemKind
 
 CATALOGUE = read_catalogue()
 QUIRKS = read_quirks()
-WIRES = {"openai-chat", "openai-responses", "anthropic-messages", "gemini"}
+WIRES = {"openai-chat", "openai-responses", "anthropic-messages", "gemini", "ollama", "cohere"}
 LEVELS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 IDS = """

@@ -97,7 +97,7 @@ def _chat_error(status: int, message: str) -> Doc:
 
 
 def _anthropic(*events: Doc, stop: str) -> list[str]:
-    message = {
+    message: Doc = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",

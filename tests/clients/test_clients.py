@@ -50,8 +50,9 @@ LOST = {
 """Where the signature of the model's thought does not come back to it: the CLI itself leaves it out of its history.
 Gemini CLI keeps no thoughts, only what is on calls; Qwen Code and OpenCode keep the words of `reasoning_content`."""
 
-GIVES_UP = {"qwen"}
-"""Who does not ask again after an error in mid-answer, but says what it was."""
+GIVES_UP = {("claude-code", "a call"), ("qwen", "a text"), ("qwen", "a call")}
+"""Who does not ask again after an error in mid-answer, but says what it was. Claude Code does as long as no block of
+the answer was complete; before the call there was a thought."""
 
 CUT = "The upstream closed the connection in mid-answer."
 
@@ -226,11 +227,14 @@ async def test_an_upstream_that_dies_in_mid_answer_hangs_nobody(cli: Cli, where:
         assert ran.code is not None, told(ran, gw)
         assert [record.error for record in gw.records].count("cut") == 1, told(ran, gw)
         assert not any(speech.results(seen.json) for seen in upstream.requests)
-        assert not list(tmp_path.rglob("half"))
-        words = CUT if cli.name in GIVES_UP else "Here again."
+        assert not (tmp_path / "work" / "half").exists()  # noqa: ASYNC240
+        words = CUT if (cli.name, where) in GIVES_UP else "Here again."
         assert words in ran.text, told(ran, gw)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="bytes of one format pass untouched, and with them the provider's name for the model"
+)
 async def test_claude_code_keeps_its_thoughts_under_another_name_of_the_model(
     cli: Cli, tmp_path: Path
 ) -> None:

@@ -37,32 +37,34 @@ async def test_a_stream_that_was_never_pumped_lets_go_of_the_upstream(monkeypatc
 
 async def test_the_watcher_survives_a_crash_of_the_build(monkeypatch):
     from omniroute.engine import runtime
-    async with gateway("providers: {demo: {}}", watch=True) as gw:
+    from omniroute.engine.watch import Watcher
+    async with gateway("providers: {demo: {}}") as gw:
+        watcher = Watcher(gw.gateway.runtime)
         real = runtime.build
         def boom(*a):
             raise RuntimeError("plugin")
         monkeypatch.setattr(runtime, "build", boom)
         gw.path.write_text("version: 1\nproviders: {demo: {}}\ncombos: {a: [demo/demo]}\n")
-        await asyncio.sleep(1.2)
+        await watcher.look()
         assert gw.gateway.runtime.last_result.ok is False
         monkeypatch.setattr(runtime, "build", real)
-        gw.path.write_text("version: 1\nproviders: {demo: {}}\ncombos: {b: [demo/demo]}\n")
-        await asyncio.sleep(1.2)
+        gw.path.write_text("version: 1\nproviders: {demo: {}}\ncombos: {b: [demo/demo]}\n ")
+        await watcher.look()
         assert "b" in gw.gateway.runtime.generation.directory.combos
 
 async def test_fix_in_a_new_include_is_seen(tmp_path):
-    async with gateway("providers: {demo: {}}", watch=True, folder=tmp_path) as gw:
+    from omniroute.engine.watch import Watcher
+    async with gateway("providers: {demo: {}}", folder=tmp_path) as gw:
+        watcher = Watcher(gw.gateway.runtime)
         (tmp_path / "sub").mkdir()
         (tmp_path / "sub" / "more.yaml").write_text("combos: {a: [nobody/x]}\n")
         gw.path.write_text("version: 1\ninclude: [sub/more.yaml]\nproviders: {demo: {}}\n")
-        await asyncio.sleep(1.2)
+        await watcher.look()
+        await watcher.look()
         assert gw.gateway.runtime.last_result.ok is False
         (tmp_path / "sub" / "more.yaml").write_text("combos: {a: [demo/demo]}\n")
-        for _ in range(80):
-            await asyncio.sleep(0.1)
-            if "a" in gw.gateway.runtime.generation.directory.combos:
-                return
-        raise AssertionError("never seen")
+        await watcher.look()
+        assert "a" in gw.gateway.runtime.generation.directory.combos
 
 async def test_old_generations_are_let_go():
     async with gateway("providers: {demo: {}}") as gw:

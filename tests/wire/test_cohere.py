@@ -461,8 +461,8 @@ def test_whole_parts() -> None:
 def test_recorded_errors(name: str) -> None:
     recording = recordings.load(name)
     problem = WIRE.read_error(recording.status, {}, msgspec.json.encode(recording.body))
-    assert problem.kind == "context_length"
-    assert problem.message.startswith("too many tokens")
+    assert problem.kind == {400: "context_length", 404: "model_not_found"}[recording.status]
+    assert problem.message == recording.body["message"]
 
 
 @pytest.mark.parametrize(
