@@ -14,8 +14,9 @@ import msgspec
 from omniroute.config.load import find_config
 from omniroute.engine.generation import Generation
 from omniroute.engine.plans import dry_generation, dry_plan, placed
-from omniroute.errors import ConfigError, ConfigUnreadable
+from omniroute.errors import ConfigError, ConfigUnreadable, Refused
 from omniroute.pipeline.compile import Pipeline
+from omniroute.pipeline.exchange import parse_object
 from omniroute.registry import load as load_registry
 from omniroute.routing.explain import explanation, explanation_text
 from omniroute.routing.facts import BYTES_PER_TOKEN
@@ -54,7 +55,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int:
-    model, document = _asked(args.what[0])
+    try:
+        model, document = _asked(args.what[0])
+    except Refused as error:
+        print(f"{args.what[0]}: {error}", file=sys.stderr)
+        return 2
     caller = generation.keyring.named(args.key) if args.key else None
     if args.key and caller is None:
         print(f"there is no key {args.key!r}", file=sys.stderr)

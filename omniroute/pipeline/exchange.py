@@ -14,7 +14,7 @@ from omniroute.wire.conversation import Answer, Conversation, Doc, Finish, Notes
 if TYPE_CHECKING:
     from omniroute.pipeline.keys import Caller
     from omniroute.pipeline.parts import Edit
-    from omniroute.pipeline.patterns import Test
+    from omniroute.pipeline.patterns import Bar
     from omniroute.pipeline.stream import Stream
     from omniroute.routing.directory import Account, Member, Target
     from omniroute.routing.plan import Plan
@@ -135,7 +135,7 @@ class Exchange:
         self.target: Target | None = None
         self.account: Account | None = None
         self.member: Member | None = None
-        self.barred: tuple[Test, ...] = ()
+        self.barred: tuple[Bar, ...] = ()
         self.outgoing: Outgoing | None = None
         self.request_edits: tuple[Edit, ...] = ()
         self.reply_edits: tuple[Edit, ...] = ()

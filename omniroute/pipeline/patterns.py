@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable
 
 Test = Callable[[str], bool]
+Bar = Callable[[str, str], bool]
+"""Whether a provider, by its name, or its target (`provider/model`) may not be used."""
 
 
 def any_of(globs: Iterable[str]) -> Test:

@@ -15,7 +15,8 @@ several ways, all of them answer.
 MODELS = """\
 `GET /v1/models` (also `/models`, `/v1beta/models` and `/v1alpha/models`) lists what the calling key may use: combos,
 aliases without a wildcard, and the listed models of providers that have an active account. The answer has the shape that
-the asking SDK expects. `GET /v1/models/NAME` is one entry. `GET /` says that the gateway runs, as a page or as JSON, and `HEAD /` answers 200.
+the asking SDK expects. `GET /v1/models/NAME` is one entry. Clients of Ollama ask `GET /api/tags` for the list,
+`POST /api/show` for one entry, and `GET /api/version`; with `/v1` before these paths they answer, too. `GET /` says that the gateway runs, as a page or as JSON, and `HEAD /` answers 200.
 `OPTIONS` answers browsers' preflights as `server.cors` says.
 """
 

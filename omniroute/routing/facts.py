@@ -8,7 +8,7 @@ from typing import Any
 
 from omniroute.pipeline.exchange import Exchange
 from omniroute.pipeline.keys import Caller
-from omniroute.pipeline.patterns import Test
+from omniroute.pipeline.patterns import Bar
 
 Doc = dict[str, Any]
 
@@ -29,8 +29,8 @@ class Facts:
     caller: Caller | None
     document: Callable[[], Doc]
     client_ip: str = ""
-    barred: tuple[Test, ...] = ()
-    """Tests for names of providers that this request may not use."""
+    barred: tuple[Bar, ...] = ()
+    """Tests for providers and targets that this request may not use."""
 
     def names(self) -> Doc:
         """What a `when` sees: `{request, model, key, headers}`; `request` is the body with `tokens` and `stream`."""

@@ -139,8 +139,8 @@ class _Planner:
         caller = self.facts.caller
         if caller is not None and not caller.may_use(self.asked, target.name, provider.name):
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
-        if any(barred(provider.name) for barred in self.facts.barred):
-            return Step(target, "out", f"a filter keeps provider {provider.name} out", cause="forbidden")
+        if any(barred(provider.name, target.name) for barred in self.facts.barred):
+            return Step(target, "out", "a filter keeps it out", cause="forbidden")
         active = [a for a in provider.accounts if a.inactive is None]
         if not active:
             return Step(target, "out", _why_inactive(provider))

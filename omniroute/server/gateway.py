@@ -19,7 +19,7 @@ from aiohttp import web
 from omniroute import __version__
 from omniroute.config.access import is_loopback
 from omniroute.config.codes import Code
-from omniroute.config.settings import ServerLimits, Settings
+from omniroute.config.settings import Server, ServerLimits, Settings
 from omniroute.engine.build import wire_of
 from omniroute.engine.generation import Generation
 from omniroute.engine.runtime import Runtime
@@ -106,18 +106,28 @@ class Gateway:
         generation = await self.runtime.start()
         settings = generation.loaded.settings
         self._refuse_to_be_open(settings)
-        split = settings.server.admin != "same"
-        data = await self._runner(self._data if split else self._both)
-        for address in self._listen or settings.server.listen:
-            self.urls.append(await self._site(data, address))
-        if split:
-            admin = await self._runner(self._admin_only)
-            self.admin_urls.append(await self._site(admin, settings.server.admin))
-        else:
-            self.admin_urls = list(self.urls)
+        try:
+            await self._open(settings.server)
+        except BaseException:
+            # Of several addresses one cannot be listened on: let go of the others.
+            for runner in self._runners:
+                await runner.cleanup()
+            raise
         if self._watch:
             loop = asyncio.get_running_loop()
             self._watcher = loop.create_task(Watcher(self.runtime).run(), name="config-watcher")
+
+    async def _open(self, server: Server) -> None:
+        """Listen on all addresses."""
+        split = server.admin != "same"
+        data = await self._runner(self._data if split else self._both)
+        for address in self._listen or server.listen:
+            self.urls.append(await self._site(data, address))
+        if split:
+            admin = await self._runner(self._admin_only)
+            self.admin_urls.append(await self._site(admin, server.admin))
+        else:
+            self.admin_urls = list(self.urls)
 
     def _refuse_to_be_open(self, settings: Settings) -> None:
         """What the check says of `server.listen` holds for addresses given otherwise, too (OR1501)."""

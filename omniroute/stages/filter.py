@@ -10,7 +10,7 @@ from omniroute.declare import Options, option, stage
 from omniroute.errors import Problem
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Gate
-from omniroute.pipeline.patterns import Test, any_of, networks
+from omniroute.pipeline.patterns import Bar, Test, any_of, networks
 from omniroute.pipeline.site import Site
 
 Check = Callable[[Exchange], Problem | None]
@@ -60,15 +60,15 @@ class Filter(Options, frozen=True, kw_only=True):
             )
             yield lambda exchange: problem if refused(exchange.request.client_ip) else None
         if self.allow_models or self.deny_models:
-            yield _models(
-                _refused(any_of(self.allow_models), any_of(self.deny_models), bool(self.allow_models))
-            )
+            denied = any_of(self.deny_models)
+            yield _models(_refused(any_of(self.allow_models), denied, bool(self.allow_models)))
+            # Under whatever name it is asked for: an alias, a prefix or a combo leads to a target, too.
+            yield _bar(lambda provider, target: denied(target))
         if self.allow_providers or self.deny_providers:
-            yield _providers(
-                _refused(
-                    any_of(self.allow_providers), any_of(self.deny_providers), bool(self.allow_providers)
-                )
+            kept_out = _refused(
+                any_of(self.allow_providers), any_of(self.deny_providers), bool(self.allow_providers)
             )
+            yield _bar(lambda provider, target: kept_out(provider))
 
 
 def _refused(allowed: Test, denied: Test, only_allowed: bool) -> Test:
@@ -136,9 +136,9 @@ def _models(refused: Test) -> Check:
     return check
 
 
-def _providers(refused: Test) -> Check:
+def _bar(bar: Bar) -> Check:
     def check(exchange: Exchange) -> Problem | None:
-        exchange.barred = (*exchange.barred, refused)
+        exchange.barred = (*exchange.barred, bar)
         return None
 
     return check

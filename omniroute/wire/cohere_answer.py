@@ -107,7 +107,7 @@ def write_usage(usage: Usage) -> Doc:
 def read_logprobs(given: Any) -> Doc | None:
     """A list, or in a stream one entry: a piece of text, and the log probabilities of its tokens."""
     entries = [given] if isinstance(given, dict) else docs_of(given)
-    content = [
+    content: list[Doc] = [
         {
             "token": text_of(entry.get("text")),
             "logprob": _sum(entry.get("logprobs")),

@@ -75,3 +75,10 @@ def test_all_plans_of_a_configuration(config: str, capsys: pytest.CaptureFixture
     assert [t["verdict"] for t in plans["mine"]["targets"]] == ["out", "in", "in"]
     assert main(["config", "show", "--stage", "plan", "--config", config]) == 0
     assert "resolved: mine" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_request(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "request.json"
+    file.write_text("[1")
+    assert main(["explain", str(file), "--config", config]) == 2
+    assert "not valid JSON" in capsys.readouterr().err

@@ -227,9 +227,31 @@ async def test_an_upstream_that_dies_in_mid_answer_hangs_nobody(cli: Cli, where:
         assert ran.code is not None, told(ran, gw)
         assert [record.error for record in gw.records].count("cut") == 1, told(ran, gw)
         assert not any(speech.results(seen.json) for seen in upstream.requests)
-        assert not (tmp_path / "work" / "half").exists()  # noqa: ASYNC240
+        assert not (tmp_path / "work" / "half").exists()
         words = CUT if (cli.name, where) in GIVES_UP else "Here again."
         assert words in ran.text, told(ran, gw)
+
+
+@pytest.mark.parametrize("cli", [cli for cli in CLIS if cli.name == "codex"], ids=["codex"])
+@pytest.mark.parametrize("wire", ["openai-chat", "anthropic-messages", "gemini"])
+async def test_codex_finds_its_own_tool_behind_a_name_that_the_target_takes(
+    cli: Cli, wire: str, tmp_path: Path
+) -> None:
+    """Some of its tools have a namespace, which only its own format knows."""
+    speech = SPEECHES[wire]
+
+    def answer(seen: Seen) -> Scripted:
+        results = speech.results(seen.json)
+        if results:
+            return Scripted(chunks=speech.say(f"It said: {results[-1]}"))
+        name = next(name for name in speech.tools(seen.json) if name.endswith("close_agent"))
+        assert name != "close_agent"
+        return Scripted(chunks=speech.call(name, {"target": "nobody"}))
+
+    async with FakeUpstream(answer) as upstream, gateway(up(wire, upstream.url)) as gw:
+        ran = await run(cli, gw.url, ASK, home=tmp_path, model="agent")
+        assert ran.code == 0, told(ran, gw)
+        assert "invalid agent id nobody" in ran.out, told(ran, gw)
 
 
 @pytest.mark.xfail(

@@ -115,3 +115,22 @@ async def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
         assert (b": alive\n\n" in out) is beats
+
+
+async def test_keep_alives_do_not_pile_up_behind_a_client_that_does_not_read() -> None:
+    stream = Stream(Source([b"data: x\n\n"], hang=True), keep_alive=b": alive\n\n")
+
+    async def write(chunk: bytes) -> None:
+        if chunk.startswith(b":"):
+            await asyncio.Event().wait()
+
+    def beating() -> int:
+        return sum(task.get_name() == "keep-alive" for task in asyncio.all_tasks())
+
+    pump = asyncio.ensure_future(stream.pump(write, every=0.02))
+    await asyncio.sleep(0.3)
+    assert beating() == 1
+    pump.cancel()
+    await asyncio.gather(pump, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert beating() == 0

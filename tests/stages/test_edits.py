@@ -152,3 +152,17 @@ transforms:
             await post(gw, *call("openai-chat", "up/m"), **{"x-team": "red"})
             assert [r.path for r in gw.records] == ["same", "edited"]
             assert [r.json.get("temperature") for r in up.requests] == [None, 0]
+
+
+async def test_a_transform_that_fails_in_a_stream_is_named() -> None:
+    config = """
+    providers:
+      up: {{format: openai-chat, base_url: "{url}/v1", accounts: {{a: {{key: k}}}}, transforms: [broken]}}
+    transforms:
+      broken: {{on: event, ops: [{{set: {{path: x, value: "{{{{{{{{ event.nothing.more }}}}}}}}"}}}}]}}
+    """.replace("{{{{{{{{", "{{{{").replace("}}}}}}}}", "}}}}")
+    async with FakeUpstream(responder()) as up, gateway(config.format(url=up.url)) as gw:
+        text = await post(gw, *call("openai-chat", "up/m", stream=True))
+        assert "broken" in text
+        assert "internal_error" not in text
+        assert gw.gateway.state.cooldowns.all() == {}

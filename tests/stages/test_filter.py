@@ -68,3 +68,25 @@ async def test_providers_are_kept_out_of_the_plan(options: str, target: str) -> 
                 assert answer.headers["X-OmniRoute-Target"] == target
             async with session.post(gw.url + path, json={**request, "model": "up/m"}) as answer:
                 assert answer.status == 403
+
+
+NAMES = """
+providers:
+  up: {{format: openai-chat, base_url: "{url}/v1", prefix: [u], accounts: {{a: {{key: k}}}}, models: [secret, open]}}
+models: {{nice: up/secret}}
+combos: {{c: [up/secret, up/open]}}
+pipelines:
+  chat: {{stages: [auth, {{stage: filter, deny_models: ["up/secret"]}}, route, translate, retry, log], endpoints: [chat]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "model, status",
+    [("up/secret", 403), ("u/secret", 403), ("secret", 403), ("nice", 403), ("c", 200), ("up/open", 200)],
+)
+async def test_a_denied_model_is_denied_under_every_name(model: str, status: int) -> None:
+    path, body = call("openai-chat", model)
+    async with FakeUpstream(responder()) as up, gateway(NAMES.format(url=up.url)) as gw:
+        async with aiohttp.ClientSession() as session, session.post(gw.url + path, json=body) as answer:
+            assert answer.status == status
+        assert "secret" not in [seen.json["model"] for seen in up.requests]

@@ -62,3 +62,24 @@ def test_reset_by_prefix() -> None:
         rests.rest(name, "id", pace="transient", reason="x", seconds=None, began=0)
     assert rests.reset("glm/") == 2
     assert list(rests.all()) == ["openai/a"]
+
+
+def test_an_older_success_does_not_end_a_rest() -> None:
+    """A request that was under way when the limit was told says nothing about it."""
+    clock = Clock()
+    rests = Cooldowns(clock)
+    rests.rest("a", "id", pace="limited", reason="x", seconds=3600, began=999.0)
+    rests.heal("a", 998.0)
+    assert rests.resting("a", "id") is not None
+    rests.heal("a", 1001.0)
+    assert rests.resting("a", "id") is None
+
+
+def test_rests_do_not_grow_without_end() -> None:
+    clock = Clock()
+    rests = Cooldowns(clock)
+    for number in range(Cooldowns.LARGEST + 500):
+        clock.now += 0.001
+        rests.rest(f"a/{number}", "id", pace="fixed", reason="x", seconds=600, began=clock.now)
+    assert len(rests.all()) == Cooldowns.LARGEST
+    assert rests.resting(f"a/{Cooldowns.LARGEST + 499}", "id") is not None

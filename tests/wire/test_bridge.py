@@ -160,3 +160,23 @@ def test_odd_json_in_a_stream_never_surprises(source: str, value: Any) -> None:
     except MalformedStream:
         return
     assert tap.end(None)[0]
+
+
+ENDED_WITH_AN_ERROR = {
+    "anthropic-messages": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"full"}}\n\n',
+    "openai-chat": b'data: {"error":{"message":"full","type":"overloaded_error"}}\n\ndata: [DONE]\n\n',
+    "openai-responses": (
+        b'data: {"type":"response.failed","sequence_number":1,"response":{"id":"r","object":"response",'
+        b'"status":"failed","error":{"code":"server_is_overloaded","message":"full"},"output":[]}}\n\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("wire", ENDED_WITH_AN_ERROR)
+def test_an_upstream_that_ends_its_stream_with_an_error_is_noted(wire: str) -> None:
+    """The client has read it there; the log and the account's rest must know, too."""
+    tap = WatchTap(WIRES[wire], "req_1")
+    tap.feed(ENDED_WITH_AN_ERROR[wire])
+    assert tap.end(None) == (b"", None)
+    assert tap.cut is not None
+    assert (tap.cut.kind, tap.cut.message) == ("overloaded", "full")

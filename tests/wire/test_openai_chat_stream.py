@@ -845,7 +845,7 @@ def test_foreign_signatures_come_back_through_the_sdk(deltas: list[Delta], place
 def test_a_signature_that_is_known_stands_where_the_call_begins() -> None:
     """The AI SDK looks for it nowhere else."""
     raw = write([CallStart(part=0, id="c", name="f", signature=FOREIGN)])
-    calls = [call for delta in said(raw) if "tool_calls" in delta for call in delta["tool_calls"]]
+    calls = [call for delta in said(raw) if isinstance(delta, dict) for call in delta.get("tool_calls", ())]
     assert [("name" in call["function"], "extra_content" in call) for call in calls] == [
         (True, True),
         (False, False),

@@ -1,0 +1,36 @@
+"""One generation after the other: what fails changes nothing, what is over is let go of."""
+
+from __future__ import annotations
+
+import pytest
+
+from omniroute.engine import runtime
+from omniroute.testing import Running, gateway
+
+BASE = "version: 1\nproviders: {demo: {}}\n"
+
+
+async def edited(gw: Running, text: str) -> runtime.ReloadResult:
+    gw.path.write_text(BASE + text)
+    return await gw.gateway.runtime.reload()
+
+
+async def test_generations_that_nobody_is_on_are_let_go() -> None:
+    async with gateway(BASE) as gw:
+        for number in range(5):
+            assert (await edited(gw, f"combos: {{c{number}: [demo/demo]}}\n")).ok
+        assert gw.gateway.runtime._older == []
+
+
+async def test_a_component_that_fails_to_build_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a plugin")
+
+    async with gateway(BASE) as gw:
+        before = gw.gateway.runtime.generation
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime, "build", fails)
+            result = await edited(gw, "combos: {a: [demo/demo]}\n")
+        assert (result.ok, "RuntimeError" in (result.error or "")) == (False, True)
+        assert gw.gateway.runtime.generation is before
+        assert (await edited(gw, "combos: {b: [demo/demo]}\n")).ok

@@ -1,0 +1,91 @@
+"""One attempt: its deadlines, what a 200 hides, and that the upstream is let go of."""
+
+from __future__ import annotations
+
+import contextlib
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from omniroute.testing import FakeUpstream, Scripted, gateway
+from omniroute.upstream.transports.http import HttpInbound
+from tests.support.answers import call, chat, chat_stream
+from tests.support.http import post
+
+CONFIG = """
+providers:
+  up:
+    format: openai-chat
+    base_url: "{url}/v1"
+    timeouts: {{{timeouts}}}
+    retry: {{attempts: 1}}
+    accounts: {{a: {{key: k}}}}
+combos:
+  patient: [{{model: up/m, timeout: 5s}}]
+  hasty: [{{model: up/m, timeout: 100ms}}]
+"""
+
+
+async def test_the_deadline_of_a_member_stands_in_for_the_providers() -> None:
+    slow = Scripted(pause=0.3, json=chat())
+    async with FakeUpstream([slow]) as up, gateway(CONFIG.format(url=up.url, timeouts="total: 100ms")) as gw:
+        assert (await post(gw, *call("openai-chat", "patient")))[0] == 200
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_an_account_rests_after_the_deadline_of_a_member(stream: bool) -> None:
+    silent = Scripted(pause=5, json=chat())
+    async with FakeUpstream([silent]) as up, gateway(CONFIG.format(url=up.url, timeouts="")) as gw:
+        assert (await post(gw, *call("openai-chat", "hasty", stream=stream)))[0] == 504
+        assert "up/a" in gw.gateway.state.cooldowns.all()
+
+
+async def test_a_total_that_is_set_holds_for_streams() -> None:
+    long = Scripted(chunks=chat_stream(*"abcdefghijkl"), between=0.1)
+    async with FakeUpstream([long]) as up, gateway(CONFIG.format(url=up.url, timeouts="total: 300ms")) as gw:
+        await post(gw, *call("openai-chat", "up/m", stream=True))
+        assert gw.records[0].error == "total_timeout"
+
+
+async def test_keep_alives_of_the_upstream_are_life() -> None:
+    chunks = [*chat_stream("a")[:2], *[": ping\n\n"] * 6, *chat_stream("b")[1:]]
+    alive = Scripted(chunks=chunks, between=0.1)
+    async with FakeUpstream([alive]) as up, gateway(CONFIG.format(url=up.url, timeouts="idle: 250ms")) as gw:
+        _, text, _ = await post(gw, *call("openai-chat", "up/m", stream=True))
+        assert "[DONE]" in text
+        assert gw.records[0].error is None
+
+
+async def test_a_clients_mistake_in_a_200_has_its_own_status() -> None:
+    body = {"error": {"message": "bad parameter", "type": "invalid_request_error"}}
+    async with (
+        FakeUpstream([Scripted(json=body)]) as up,
+        gateway(CONFIG.format(url=up.url, timeouts="")) as gw,
+    ):
+        status, answer, _ = await post(gw, *call("openai-chat", "up/m"))
+    assert (status, answer["error"]["message"]) == (400, "bad parameter")
+
+
+async def test_a_stream_that_never_began_lets_go_of_the_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client leaves between the commit point and the first byte."""
+    closed: list[HttpInbound] = []
+    close, prepare = HttpInbound.close, web.StreamResponse.prepare
+
+    async def noted(self: HttpInbound) -> None:
+        closed.append(self)
+        await close(self)
+
+    async def gone(self: web.StreamResponse, request: web.BaseRequest) -> object:
+        if type(self) is web.StreamResponse and "x-gone" in request.headers:
+            raise ConnectionResetError
+        return await prepare(self, request)
+
+    monkeypatch.setattr(HttpInbound, "close", noted)
+    monkeypatch.setattr(web.StreamResponse, "prepare", gone)
+    endless = Scripted(chunks=chat_stream("one")[:2], hang=True)
+    async with FakeUpstream([endless]) as up, gateway(CONFIG.format(url=up.url, timeouts="")) as gw:
+        with contextlib.suppress(aiohttp.ClientError):
+            await post(gw, *call("openai-chat", "up/m", stream=True), **{"x-gone": "1"})
+        await gw.recorded(1)
+        assert closed
