@@ -287,12 +287,15 @@ class _RequestWriter:
             doc["tool_choice"] = "REQUIRED"
         if self._talk.parallel_tools is False:
             self._notes.drop("parallel_tool_calls")
-        strict = {bool(tool.strict) for tool in self._talk.tools if tool.kind != "server"}
-        if strict == {True}:
+        tools = [tool for tool in self._allowed() if tool.kind != "server"]
+        if all(_can_be_strict(tool) for tool in tools) or self._was_strict():
             doc["strict_tools"] = True
-        elif True in strict:
+        elif any(tool.strict for tool in tools):
             # Here all tools are called strictly, or none.
             self._notes.drop("tools[].strict")
+
+    def _was_strict(self) -> bool:
+        return WIRE in self._talk.extras and any(tool.strict for tool in self._talk.tools)
 
     # output ─────────────────────────────────────────────────────────────────────────────────────
     def _force_json(self, doc: Doc) -> None:
@@ -304,6 +307,11 @@ class _RequestWriter:
         schema = self._talk.output.schema if self._talk.output is not None else None
         order = _SCHEMA_ORDER + msgspec.json.encode(schema).decode() if schema else _OBJECT_ORDER
         add_system(doc, order, first=False)
+
+
+def _can_be_strict(tool: Tool) -> bool:
+    """Strict calls need a required argument. https://docs.cohere.com/docs/structured-outputs"""
+    return tool.strict is True and bool((tool.schema or {}).get("required"))
 
 
 def _grammar(tool: Tool) -> str:

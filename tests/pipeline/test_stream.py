@@ -102,16 +102,24 @@ async def test_a_slow_client_holds_the_upstream_back() -> None:
 
 
 async def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
-    for last, beats in ((b"data: x\n\n", True), (b"data: ha", False)):
+    events, lines = (b"\n\n",), (b"\n",)
+    for ends, last, beats in (
+        (events, b"data: x\n\n", True),
+        (events, b"data: x\n", False),
+        (events, b"data: ha", False),
+        (lines, b'{"x": 1}\n', True),
+        (lines, b'{"x": ', False),
+    ):
         source = Source([last], hang=True)
         stream = Stream(source, keep_alive=b": alive\n\n")
+        stream.event_ends = ends
         out: list[bytes] = []
 
         async def write(chunk: bytes, out: list[bytes] = out) -> None:
             out.append(chunk)
 
         pump = asyncio.ensure_future(stream.pump(write, every=0.02))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
         assert (b": alive\n\n" in out) is beats

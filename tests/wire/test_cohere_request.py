@@ -226,7 +226,8 @@ def test_citations_of_earlier_answers() -> None:
     assert notes.dropped == ["annotations"]
 
 
-TOOLS = [Tool(name="a", schema={"type": "object"}, strict=True), Tool(name="b", strict=True)]
+SOME: dict[str, Any] = {"type": "object", "properties": {"x": {}}, "required": ["x"]}
+TOOLS = [Tool(name="a", schema=SOME, strict=True), Tool(name="b", schema=SOME, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,22 @@ def test_tools_that_are_not_functions() -> None:
     assert "strict_tools" not in doc
     assert notes.dropped == ["tools[].s", "parallel_tool_calls", "tools[].strict"]
     assert notes.emulated == ["tools[].custom"]
+
+
+@pytest.mark.parametrize(
+    "tools, strict, dropped",
+    [
+        (TOOLS, True, []),
+        ([*TOOLS, Tool(name="c", schema=SOME)], None, ["tools[].strict"]),
+        ([*TOOLS, Tool(name="c", schema={"type": "object"}, strict=True)], None, ["tools[].strict"]),
+        ([Tool(name="c", schema=SOME)], None, []),
+    ],
+    ids=["all", "one is not", "one has no required argument", "none"],
+)
+def test_all_tools_are_strict_or_none(tools: list[Tool], strict: bool | None, dropped: list[str]) -> None:
+    doc, notes = write(talk(tools=tools))
+    assert doc.get("strict_tools") is strict
+    assert notes.dropped == dropped
 
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
