@@ -14,6 +14,7 @@ import tempfile
 import textwrap
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,12 @@ class Running:
                 await self.grown.wait()
 
 
+@cache
+def _built_in() -> Registry:
+    """The built-in components: immutable, so that all gateways under test share them."""
+    return load(plugins=False)
+
+
 class _Sink(LogSink):
     def __init__(self, records: list[Record], grown: asyncio.Event) -> None:
         super().__init__(io.StringIO())
@@ -208,7 +215,7 @@ async def gateway(
             Gateway(
                 path,
                 env=env if env is not None else {},
-                registry=registry if registry is not None else load(plugins=False),
+                registry=registry if registry is not None else _built_in(),
                 state=state,
                 sink=_Sink(records, grown),
                 listen=("127.0.0.1:0",),

@@ -63,8 +63,12 @@ class Cors(Options, frozen=True, kw_only=True):
     """Which pages in a browser may call."""
 
     origins: Annotated[
-        tuple[str, ...], option('Origins that browsers may call from; "*" allows all, none allows none.')
-    ] = ("*",)
+        tuple[str, ...] | None,
+        option(
+            'Origins (globs) whose pages may call; "*" is all. Not set: all where a key is needed, else those of this '
+            "machine."
+        ),
+    ] = None
     headers: Annotated[tuple[str, ...], option("Request headers that browsers may send.")] = ("*",)
     max_age: Annotated[Duration, option("How long a browser may remember the answer.")] = Duration(600)
 
@@ -237,7 +241,8 @@ class ProviderAuth(Options, frozen=True, kw_only=True):
 
 
 class Timeouts(Options, frozen=True, kw_only=True):
-    """Deadlines of one attempt. A plain answer has `total` only; a stream has `first_byte` and `idle`."""
+    """Deadlines of one attempt. `first_byte` (until the first content) and `idle` are for streams; `total` is for both,
+    and without it a stream may take as long as it likes."""
 
     connect: Annotated[Duration, option("Until the connection stands.")] = Duration(5)
     first_byte: Annotated[Duration | None, option("Streams: until the first event.")] = None

@@ -90,7 +90,10 @@ def edited_answer(
     raw: bytes, edits: Sequence[Edit], names: Mapping[str, Any], headers: dict[str, str]
 ) -> bytes:
     """A plain answer after its edits. Raises `Refused` when it is no JSON object."""
-    document = msgspec.json.decode(raw)
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        document = None
     if not isinstance(document, dict):
         raise Refused(Problem(kind="bad_gateway", message="The upstream's answer is not a JSON object."))
     changed = applied(edits, document, names, headers)

@@ -77,8 +77,20 @@ _TELLING: tuple[ProblemKind, ...] = (
 """Which failure to tell the client of when all targets failed: the first in this order says most."""
 
 
+_OTHER_TARGET = Outcome()
+
+OUTCOMES_BY_CODE: dict[str, Outcome] = {
+    "cannot_express": _OTHER_TARGET,
+    "unsupported_content": _OTHER_TARGET,
+    "unsupported_operation": _OTHER_TARGET,
+    "previous_response_not_found": _OTHER_TARGET,
+}
+"""What one target's format cannot say another's may: the request is at fault only if all refuse it."""
+
+
 def outcome_of(problem: Problem) -> Outcome:
-    return OUTCOMES[problem.kind]
+    by_code = OUTCOMES_BY_CODE.get(problem.code) if problem.code is not None else None
+    return by_code if by_code is not None else OUTCOMES[problem.kind]
 
 
 def most_telling(problems: list[Problem]) -> Problem:

@@ -13,6 +13,7 @@ from aiohttp import web
 from omniroute.config.marks import leaves, plain, written
 from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.keys import LOOPBACK, presented_key
+from omniroute.server.cors import is_local
 from omniroute.server.metrics import Metrics
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.Response]]
@@ -74,7 +75,12 @@ class Admin:
                 return None
             return _error(403, f"This key lacks the scope {' or '.join(sorted(wanted))}.")
         if not keyring.required and (LOOPBACK(peer) or not peer):
-            return None
+            origin = request.headers.get("origin")
+            if origin is None or is_local(origin):
+                return None
+            return _error(
+                403, "Pages of other origins may not use the admin plane of a gateway without keys."
+            )
         return _error(401, "The admin plane needs a key with the scope admin.")
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────

@@ -7,14 +7,14 @@ import asyncio
 import msgspec
 
 from omniroute.declare import Options, stage
-from omniroute.errors import Problem, Tried, UpstreamError
+from omniroute.errors import Problem, Refused, Tried, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Around, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Directory
 from omniroute.routing.explain import explanation
 from omniroute.routing.facts import Facts, facts_of
-from omniroute.routing.outcomes import most_telling, outcome_of
+from omniroute.routing.outcomes import OUTCOMES_BY_CODE, most_telling, outcome_of
 from omniroute.routing.plan import Plan, Step, combo_turn, plan
 from omniroute.state.state import State
 
@@ -92,6 +92,10 @@ class _Journey:
         try:
             reply = await proceed(exchange)
         except UpstreamError as error:
+            reply = refusal(error.problem)
+        except Refused as error:
+            if error.problem.code not in OUTCOMES_BY_CODE:
+                raise
             reply = refusal(error.problem)
         if reply.problem is not None:
             exchange.tried.append(Tried(step.target.name, reply.problem.message, reply.problem.http_status))

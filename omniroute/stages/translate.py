@@ -17,7 +17,15 @@ from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
 from omniroute.state.responses import ResponseStore
 from omniroute.upstream.headers import header_safe, outgoing_headers
-from omniroute.wire.bridge import CrossTap, WatchTap, encode, read_answer, translate_request, write_answer
+from omniroute.wire.bridge import (
+    AskedModelTap,
+    CrossTap,
+    WatchTap,
+    encode,
+    read_answer,
+    translate_request,
+    write_answer,
+)
 from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.estimate import estimated_tokens
@@ -76,6 +84,12 @@ class _Translation:
     @property
     def _same(self) -> bool:
         return self._upstream.wire is self._exchange.wire
+
+    @property
+    def _renamed(self) -> bool:
+        """Whether an answer that passes as bytes has to be given the name that the client knows."""
+        exchange = self._exchange
+        return self._same and exchange.wire.names_model_once and self._target.model != exchange.model
 
     async def run(self, proceed: Handler) -> Reply:
         exchange, wire = self._exchange, self._upstream.wire
@@ -184,6 +198,8 @@ class _Translation:
             body = write_answer(answer, exchange.wire, exchange.reference(), exchange.notes)
             if response_state.keeps(exchange):
                 response_state.keep(exchange, parse_object(body), self._store)
+        if self._renamed:
+            body = replace_model(body, "", exchange.model)
         if client_edits:
             body = edited_answer(body, client_edits, names, reply.headers)
         reply.body = body
@@ -199,6 +215,8 @@ class _Translation:
                 watch = self._watch()
                 exchange.watch = watch
                 stream.tap(watch)
+                if self._renamed:
+                    stream.tap(AskedModelTap(exchange.model))
                 if not self._same and response_state.keeps(exchange):
                     stream.tap(response_state.KeepTap(exchange, self._store))
             if edits:

@@ -55,6 +55,7 @@ class AnthropicMessages(Wire):
     name: ClassVar[str] = WIRE
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
+    names_model_once: ClassVar[bool] = True
     reasoning_keys: ClassVar[tuple[str, ...]] = (
         "thinking",
         "output_config.effort",

@@ -151,7 +151,8 @@ class AnthropicWriter:
             return b""
         self._over = True
         if problem is not None:
-            return self._settle() + event_of(problem)
+            # An open block stays open, as when Anthropic itself fails: a client would take a closed call for whole.
+            return event_of(problem)
         out = self._begin() + self._settle()
         delta = write_finish(self._finish or Finish(), called=self._called, refused=self._refused)
         out += event("message_delta", delta=delta, usage=write_usage(self._usage or Usage()))

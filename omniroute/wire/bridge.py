@@ -6,6 +6,7 @@ N codecs make N² bridges without a line for any pair. Where both wires are the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -211,3 +212,39 @@ class WatchTap:
         except MalformedStream:
             return None
         return next((problem_of(delta) for delta in deltas if isinstance(delta, Failure)), None)
+
+
+_MODEL = re.compile(rb'"model"\s*:\s*"[^"\\]*"')
+_HEAD = 64 * 1024
+"""Bytes in which the first event is looked for."""
+
+
+class AskedModelTap:
+    """Puts the name that the client asked for into the first event of a stream that passes as bytes.
+
+    Claude Code drops the thinking of an answer whose model is not the one it asked for, so an alias or a combo would
+    cost it its memory.
+    """
+
+    __slots__ = ("_done", "_head", "_named")
+
+    def __init__(self, asked: str) -> None:
+        self._named = b'"model":' + encode(asked)
+        self._head = b""
+        self._done = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._done:
+            return chunk
+        self._head += chunk
+        if not (_MODEL.search(self._head) or len(self._head) > _HEAD):
+            return b""
+        return self._named_head()
+
+    def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
+        return (b"" if self._done else self._named_head()), problem
+
+    def _named_head(self) -> bytes:
+        self._done = True
+        head, self._head = self._head, b""
+        return _MODEL.sub(lambda _: self._named, head, count=1)

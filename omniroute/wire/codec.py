@@ -161,6 +161,8 @@ class Wire(ABC):
     """What tool names this wire accepts; the bridge renames others one to one, and back in the answer."""
     call_ids: ClassVar[NameRule | None] = None
     """Likewise for the ids of tool calls."""
+    names_model_once: ClassVar[bool] = False
+    """Whether a stream names its model in its first event only, and clients hold it against the name they asked for."""
     reasoning_keys: ClassVar[tuple[str, ...]] = ()
     """Dotted paths of a request's settings that say how much to think, or that thinking limits."""
     not_counted: ClassVar[frozenset[str]] = frozenset()

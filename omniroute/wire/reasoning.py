@@ -24,7 +24,6 @@ def set_reasoning(wire: Wire, document: Doc, talk: Conversation, reasoning: Reas
         _put(document, path.split("."), _get(written, path.split(".")))
 
 
-
 def _get(document: Any, path: list[str]) -> Any:
     for key in path:
         if not isinstance(document, dict) or key not in document:

@@ -254,6 +254,29 @@ async def test_what_the_gateway_itself_does_wrong_is_a_500_in_the_clients_format
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with gateway("providers: {demo: {}}") as gw:
-        monkeypatch.setattr(gw.gateway._endpoints, "models_wire", lambda *_: 1 / 0)
+        monkeypatch.setattr(gw.gateway.data_plane.endpoints, "models_wire", lambda *_: 1 / 0)
         status, body, _ = await ask(gw, "GET", "/v1/models", headers={"anthropic-version": "x"})
         assert (status, body["type"]) == (500, "error")
+
+
+@pytest.mark.parametrize(
+    "config, origin, status",
+    [
+        ("", None, 200),
+        ("", "http://localhost:5173", 200),
+        ("", "https://evil.example", 403),
+        ("server: {cors: {origins: ['https://*.example']}}", "https://app.example", 200),
+        ("server: {cors: {origins: ['https://*.example']}}", "http://localhost", 403),
+        ("keys: {me: {key: k}}", "https://any.example", 200),
+    ],
+)
+async def test_pages_from_elsewhere_do_not_reach_a_gateway_without_keys(
+    config: str, origin: str | None, status: int
+) -> None:
+    """Else any page that is open in a browser on this machine could spend the providers' keys."""
+    headers = {"Authorization": "Bearer k", **({"Origin": origin} if origin else {})}
+    path, body = call("openai-chat", "demo")
+    async with gateway(f"version: 1\n{config}") as gw:
+        assert (await ask(gw, "POST", path, json=body, headers=headers))[0] == status
+        if not config:
+            assert (await ask(gw, "POST", "/-/state/reset", headers=headers))[0] == status

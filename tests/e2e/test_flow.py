@@ -78,7 +78,7 @@ async def test_a_silent_stream_is_kept_alive(wire: str, monkeypatch: pytest.Monk
         path, body = call(wire, "up/m", stream=True)
         async with aiohttp.ClientSession() as session, session.post(gw.url + path, json=body) as answer:
             text = await answer.text()
-        keep_alive = gw.gateway._endpoints.spoken_at(path, {}).keep_alive.decode()
+        keep_alive = gw.gateway.data_plane.endpoints.spoken_at(path, {}).keep_alive.decode()
     assert keep_alive in text
     assert "one" in text and "two" in text
 

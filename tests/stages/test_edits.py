@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from omniroute.testing import FakeUpstream, Running, Scripted, gateway
+from omniroute.testing import FakeUpstream, Running, Scripted, gateway, sse
 from tests.support.answers import WIRES, anthropic, call, chat, chat_stream, responder
 
 CONFIG = """
@@ -166,3 +166,39 @@ async def test_a_transform_that_fails_in_a_stream_is_named() -> None:
         assert "broken" in text
         assert "internal_error" not in text
         assert gw.gateway.state.cooldowns.all() == {}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_an_answer_has_the_name_that_was_asked_for(stream: bool) -> None:
+    """Claude Code forgets the thinking of answers whose model is another."""
+    message = anthropic()
+    events = sse(
+        ("message_start", {"type": "message_start", "message": {**message, "content": []}}),
+        (
+            "content_block_start",
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        ),
+        (
+            "content_block_delta",
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "text_delta", "text": '"model":"x"'},
+            },
+        ),
+        ("content_block_stop", {"type": "content_block_stop", "index": 0}),
+        (
+            "message_delta",
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+        ),
+        ("message_stop", {"type": "message_stop"}),
+    )
+    halves = [part for event in events for part in (event[:30], event[30:])]
+    script = [Scripted(chunks=halves) if stream else Scripted(json=message)]
+    more = "models: {opus: up/m}"
+    text = config("{url}", more=more).replace("openai-chat, base_url", "anthropic-messages, base_url")
+    async with FakeUpstream(script) as up, gateway(text.replace("{url}", up.url)) as gw:
+        body = await post(gw, *call("anthropic-messages", "opus", stream=stream))
+    assert body.count('"model":"opus"') == 1
+    assert '"model": "m"' not in body
+    assert not stream or '\\"model\\":\\"x\\"' in body

@@ -139,7 +139,7 @@ def legal(raw: bytes) -> list[Doc]:
             assert inside and event["index"] == index
             if kind == "content_block_stop":
                 inside, index = False, index + 1
-        elif kind != "ping":
+        elif kind not in ("ping", "error"):
             assert not inside
     assert events[-1]["type"] in ("message_stop", "error")
     return events

@@ -255,9 +255,10 @@ def test_a_writer_ends_once_and_legally(before: list[Delta]) -> None:
                 sdk_message(raw)
 
 
-def test_a_failure_closes_the_stream() -> None:
+def test_a_failure_ends_the_stream_and_leaves_the_block_open() -> None:
+    """Claude Code takes a closed call for complete, and would run it."""
     raw = bytes_of([text(0, "x"), Failure(kind="overloaded", message="busy"), text(0, "y"), End()])
-    assert [e["type"] for e in legal(raw)][-2:] == ["content_block_stop", "error"]
+    assert [e["type"] for e in legal(raw)][-2:] == ["content_block_delta", "error"]
     assert events_of(raw)[-1]["error"] == {"type": "overloaded_error", "message": "busy"}
     assert events_of(bytes_of([Failure(kind="strange", message="?")]))[-1]["error"]["type"] == "api_error"
 
