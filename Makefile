@@ -22,7 +22,7 @@ check: $(VENV)/.ready  ## format, lint, types, freshness of what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs omniroute tests examples changes
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs omniroute examples changes
 	$(BIN)/omniroute schema --check
 	$(BIN)/omniroute docs --check
 
