@@ -39,9 +39,7 @@ schema docs: $(VENV)/.ready
 	$(BIN)/omniroute docs --write docs/reference
 
 fidelity: $(VENV)/.ready  ## every recording through every pair of formats
-	$(BIN)/python -m tests.fidelity
-	$(BIN)/python -m tests.fidelity --requests
-	$(BIN)/python -m tests.fidelity --turns
+	status=0; for part in "" --requests --turns; do $(BIN)/python -m tests.fidelity $$part || status=1; done; exit $$status
 
 clients: $(VENV)/.ready  ## real coding CLIs through the gateway (OMNIROUTE_CLIENTS: the folder that has them)
 ifndef OMNIROUTE_CLIENTS
