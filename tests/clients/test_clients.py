@@ -248,9 +248,6 @@ async def test_codex_finds_its_own_tool_behind_a_name_that_the_target_takes(
         assert "invalid agent id nobody" in ran.out, told(ran, gw)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bytes of one format pass untouched, and with them the provider's name for the model"
-)
 async def test_claude_code_keeps_its_thoughts_under_another_name_of_the_model(
     cli: Cli, tmp_path: Path
 ) -> None:
