@@ -245,6 +245,7 @@ class _Carry(_Pairs, frozen=True, kw_only=True):
         return edit
 
     def carry(self, places: list[Place], value: Any) -> Any:
+        """What arrives of `value`, and what becomes of the `places` that it came from: each of the two ops says."""
         raise NotImplementedError
 
 
