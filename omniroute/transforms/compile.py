@@ -90,15 +90,6 @@ def compile_transform(name: str, spec: Transform, registry: Registry) -> Compile
     return Compiled(name, spec.on, spec.side, when, tuple(step for step in steps if step is not None))
 
 
-def check_transform(spec: Transform, registry: Registry) -> Found:
-    """All that is wrong with a transform, as pairs of a path in it and a message. Empty when it compiles."""
-    wrong: Found = []
-    _condition(spec.when, "when", wrong)
-    for at, document in enumerate(spec.ops):
-        _step(document, f"ops[{at}]", spec, registry, wrong)
-    return wrong
-
-
 def _condition(text: Any, place: str, wrong: Found) -> Condition | None:
     if text is None:
         return None
