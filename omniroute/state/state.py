@@ -9,13 +9,20 @@ from collections.abc import Callable
 from omniroute.state.cooldowns import Cooldowns
 from omniroute.state.responses import ResponseStore
 from omniroute.state.rotation import Rotation
+from omniroute.state.shared import Local, Shared
 
 
 class State:
     """`clock` gives epoch seconds; `dice` is the source of chance. Tests hand in their own."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, dice: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        dice: random.Random | None = None,
+        shared: Shared | None = None,
+    ) -> None:
         self.clock = clock
+        self.shared: Shared = shared if shared is not None else Local(clock)
         self.dice = dice if dice is not None else random.Random()
         self.cooldowns = Cooldowns(clock)
         self.rotation = Rotation(clock)
