@@ -39,7 +39,7 @@ schema docs: $(VENV)/.ready
 	$(BIN)/omniroute docs --write docs/reference
 
 fidelity: $(VENV)/.ready  ## every recording through every pair of formats
-	status=0; for part in "" --requests --turns; do $(BIN)/python -m tests.fidelity $$part || status=1; done; exit $$status
+	status=0; for part in "" --recast --requests --turns; do $(BIN)/python -m tests.fidelity $$part || status=1; done; exit $$status
 
 clients: $(VENV)/.ready  ## real coding CLIs through the gateway (OMNIROUTE_CLIENTS: the folder that has them)
 ifndef OMNIROUTE_CLIENTS

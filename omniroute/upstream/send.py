@@ -19,6 +19,7 @@ from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
 from omniroute.upstream.headers import merged
 from omniroute.upstream.reclassify import reclassified
+from omniroute.upstream.reshape import streamed, whole
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.bridge import read_answer
 
@@ -43,8 +44,8 @@ class Sender:
         outbound = _outbound(exchange, target, account, outgoing)
         timeouts = _timeouts(exchange, target)
         if exchange.stream:
-            return await _streamed(transport, outbound, timeouts, target, account, outgoing)
-        reply = await _plain(transport, outbound, timeouts, target, account, outgoing)
+            return await _streamed(exchange, transport, outbound, timeouts, target, account, outgoing)
+        reply = await _plain(exchange, transport, outbound, timeouts, target, account, outgoing)
         if reply.problem is not None:
             return reply
         reply = _looked_at(exchange, reply, outgoing)
@@ -96,6 +97,7 @@ def _read(exchange: Exchange, reply: Reply, outgoing: Outgoing, body: bytes) -> 
 
 
 async def _plain(
+    exchange: Exchange,
     transport: Transport,
     outbound: Outbound,
     timeouts: Timeouts,
@@ -117,10 +119,11 @@ async def _plain(
         ) from error
     if inbound.status >= 300:
         return _failed(inbound, body, target, account, outgoing)
-    return Reply(inbound.status, body=body)
+    return _redacted(whole(exchange, inbound, body), account)
 
 
 async def _streamed(
+    exchange: Exchange,
     transport: Transport,
     outbound: Outbound,
     timeouts: Timeouts,
@@ -136,7 +139,7 @@ async def _streamed(
         async with asyncio.timeout(first):
             inbound = await transport.send(outbound)
             if inbound.status >= 300 or not _is_stream(inbound):
-                return await _not_streamed(inbound, target, account, outgoing)
+                return await _not_streamed(exchange, inbound, target, account, outgoing)
             source = inbound.chunks()
             held = await hold(source, outgoing.wire)
     except TimeoutError as error:
@@ -196,16 +199,17 @@ class _Relay:
         await self._inbound.close()
 
 
-async def _not_streamed(inbound: Inbound, target: Target, account: Account, outgoing: Outgoing) -> Reply:
-    """An error, or a whole answer where a stream was asked for: what it says is found out like that of a plain one."""
+async def _not_streamed(
+    exchange: Exchange, inbound: Inbound, target: Target, account: Account, outgoing: Outgoing
+) -> Reply:
+    """An error, or a whole answer where a stream was asked for: the client gets that as a stream."""
     try:
         body = await inbound.read()
     finally:
         await inbound.close()
     if inbound.status >= 300:
         return _failed(inbound, body, target, account, outgoing)
-    problem = outgoing.wire.read_error(502, {}, body) if body.strip() else EMPTY
-    return Reply(502, problem=msgspec.structs.replace(redacted(problem, account.secrets), status=502))
+    return _redacted(await streamed(exchange, inbound, body), account)
 
 
 def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, outgoing: Outgoing) -> Reply:
@@ -245,6 +249,12 @@ async def _close(inbound: Inbound | None) -> None:
 
 def _late(code: str, message: str) -> Problem:
     return Problem(kind="timeout", code=code, message=message)
+
+
+def _redacted(reply: Reply, account: Account) -> Reply:
+    if reply.problem is not None:
+        reply.problem = redacted(reply.problem, account.secrets)
+    return reply
 
 
 def redacted(problem: Problem, secrets: tuple[Secret, ...]) -> Problem:

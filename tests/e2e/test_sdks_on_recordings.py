@@ -112,6 +112,22 @@ async def test_the_meaning_survives(sdks: Sdks, name: str, client: str) -> None:
     assert [str(d) for d in outcome.differences if d.lawful is None] == []
 
 
+RECAST = [
+    pytest.param(name, kind.wire, id=f"{name}-{kind.wire}")
+    for wire, names in CHOSEN.items()
+    for name in names
+    for kind in CLIENTS
+]
+
+
+@pytest.mark.parametrize(("name", "client"), RECAST)
+async def test_the_meaning_survives_another_shape(sdks: Sdks, name: str, client: str) -> None:
+    """A whole answer where the client asked for a stream, a stream where it asked for a whole answer; in its own
+    format, too."""
+    outcome = await hear(sdks[client], tape(name), recast=True)
+    assert [str(d) for d in outcome.differences if d.lawful is None] == []
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -33,7 +33,7 @@ def main() -> int:
     if options.turns:
         outcomes = asyncio.run(turns.run(tapes, options.client))
     else:
-        outcomes = asyncio.run(run(tapes, options.client, jobs=options.jobs))
+        outcomes = asyncio.run(run(tapes, options.client, jobs=options.jobs, recast=options.recast))
     print(table(outcomes))
     for line in failures(outcomes):
         print(line)
@@ -61,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lossy", action="store_true", help="list what is lost by law, too")
     parser.add_argument("--requests", action="store_true", help="recorded requests to each upstream format")
     parser.add_argument("--turns", action="store_true", help="a second turn: do signatures come back?")
+    parser.add_argument("--recast", action="store_true", help="streams of plain recordings, and the reverse")
     parser.add_argument("--json", type=Path, help="write all outcomes to this file")
     return parser.parse_args()
 

@@ -79,6 +79,7 @@ LAWS = (
     Law("finish", (GEMINI,), "a refusal in words is an ordinary answer in this format", _refused_in_words),
     Law("refusal", (ANTHROPIC, GEMINI), "a refusal stands in the text in this format", _refused_in_words),
     Law("finish", (CHAT, ANTHROPIC, GEMINI), "only Responses can ask for background answers", _pending),
+    Law("finish", (RESPONSES,), "a stream made of an answer that was put off is over all the same", _pending),
     Law(
         "finish",
         (CHAT, RESPONSES, ANTHROPIC),

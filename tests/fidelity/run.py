@@ -46,11 +46,11 @@ def _excused(recorded: Tape, client: str) -> str | None:
     return ARTEFACTS.get(recorded.recording.id)
 
 
-async def hear(client: Client, recorded: Tape) -> Outcome:
+async def hear(client: Client, recorded: Tape, *, recast: bool = False) -> Outcome:
+    """`recast`: the client asks for a stream where the recording is plain, and the reverse."""
     own = client.wire == recorded.wire
-    heard = await client.hear(
-        recorded.model, stream=recorded.recording.streaming, own=own, offers=recorded.offers
-    )
+    stream = recorded.recording.streaming is not recast
+    heard = await client.hear(recorded.model, stream=stream, own=own, offers=recorded.offers)
     return judge(recorded, client.wire, heard)
 
 
@@ -59,6 +59,7 @@ async def run(
     clients: Sequence[str] = (),
     *,
     jobs: int = 8,
+    recast: bool = False,
     told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Every one of these recordings × clients (wire names; none: all four)."""
@@ -67,7 +68,7 @@ async def run(
 
     async def one(client: Client, recorded: Tape) -> None:
         async with gate:
-            outcome = await hear(client, recorded)
+            outcome = await hear(client, recorded, recast=recast)
         outcomes.append(outcome)
         told(outcome)
 
