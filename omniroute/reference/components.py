@@ -73,7 +73,7 @@ def _example(chapter: Chapter, declaration: Declaration) -> str:
 
 
 def _options(declaration: Declaration) -> str:
-    if declaration.kind == "wire":
+    if declaration.kind in ("wire", "store"):
         return ""
     if declaration.kind == "transform_op":
         return f"## Value\n\n{value_block(declaration.cls)}"

@@ -10,10 +10,14 @@ from omniroute.state.cooldowns import Cooldowns
 from omniroute.state.responses import ResponseStore
 from omniroute.state.rotation import Rotation
 from omniroute.state.shared import Local, Shared
+from omniroute.state.shelf import Shelf
 
 
 class State:
-    """`clock` gives epoch seconds; `dice` is the source of chance. Tests hand in their own."""
+    """`clock` gives epoch seconds; `dice` is the source of chance. Tests hand in their own.
+
+    `shared` is for what is read on every request, `blobs` for large values that are looked up one by one.
+    """
 
     def __init__(
         self,
@@ -23,6 +27,7 @@ class State:
     ) -> None:
         self.clock = clock
         self.shared: Shared = shared if shared is not None else Local(clock)
+        self.blobs = Shelf(clock)
         self.dice = dice if dice is not None else random.Random()
         self.cooldowns = Cooldowns(clock)
         self.rotation = Rotation(clock)
