@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -110,6 +111,9 @@ async def _serve(path: Path, args: argparse.Namespace) -> int:
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(signal.SIGHUP, lambda: _reload(gateway, reloads))
     await gateway.start()
+    # What is there now stays: the collector need not look through it again while requests wait.
+    gc.collect()
+    gc.freeze()
     if worker in (None, "0"):
         _greet(gateway, path)
     await stop.wait()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from omniroute.config.settings import Settings, Spec
 from omniroute.config.shape import Record, Shapes
+
+Way = tuple[str, ...]
 
 NOUNS: Mapping[str, str] = {
     "keys": "key",
@@ -31,7 +34,7 @@ def differences(old: Settings, new: Settings) -> list[str]:
 
 def needs_restart(old: Settings, new: Settings) -> list[str]:
     """The dotted paths of changed fields that are read at start-up only."""
-    return list(_restart(old, new, Shapes().of(Settings), ""))
+    return [field for field, way in _at_start() if not same(_at(old, way), _at(new, way))]
 
 
 def _section(name: str, old: Settings, new: Settings) -> Iterator[str]:
@@ -76,6 +79,8 @@ def _changed(before: Any, after: Any) -> list[str]:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two values mean the same; where a component was written does not matter."""
+    if a is b:  # what is not written is one object in all settings
+        return True
     if isinstance(a, Spec) and isinstance(b, Spec):
         return (a.kind, a.name) == (b.kind, b.name) and same(a.options, b.options)
     if isinstance(a, msgspec.Struct) and type(a) is type(b):
@@ -87,12 +92,22 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _restart(old: Any, new: Any, shape: Record, path: str) -> Iterator[str]:
+@cache
+def _at_start() -> tuple[tuple[str, Way], ...]:
+    """All fields that are read at start-up only: the dotted path of each, and the attributes that lead to it."""
+    return tuple(_restarting(Shapes().of(Settings), "", ()))
+
+
+def _restarting(shape: Record, path: str, way: Way) -> Iterator[tuple[str, Way]]:
     for entry in shape.entries.values():
-        before, after = getattr(old, entry.attribute), getattr(new, entry.attribute)
-        below = f"{path}{entry.key}"
+        here = (*way, entry.attribute)
         if entry.restart:
-            if not same(before, after):
-                yield below
-        elif isinstance(entry.shape, Record) and before is not None and after is not None:
-            yield from _restart(before, after, entry.shape, f"{below}.")
+            yield f"{path}{entry.key}", here
+        elif isinstance(entry.shape, Record):
+            yield from _restarting(entry.shape, f"{path}{entry.key}.", here)
+
+
+def _at(settings: Any, way: Way) -> Any:
+    for name in way:
+        settings = getattr(settings, name, None)
+    return settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from omniroute.config.layout import documents, patterns
 from omniroute.config.marks import Map, Mark, Seq, Unresolved
 from omniroute.config.reader import read
 from omniroute.config.report import Report
+from omniroute.config.shape import Shapes
 from omniroute.config.substitution import Sources, Unfit, read_text, substitute
 
 TESTS = ".test.yaml"
@@ -32,11 +33,40 @@ class Source:
 
 
 @dataclass(slots=True)
+class Memory:
+    """What one load leaves for the next: trees of files whose text is still the same, and the shapes of the language.
+
+    Trees are shared between loads, so nobody changes one.
+    """
+
+    shapes: Shapes = field(default_factory=Shapes)
+    trees: dict[str, tuple[str, Any]] = field(default_factory=dict)
+
+    def read(self, text: str, file: str, report: Report) -> Any:
+        """As `reader.read`; what could not be read is read, and told, again."""
+        known = self.trees.get(file)
+        if known is not None and known[0] == text:
+            return known[1]
+        tree = read(text, file, report)
+        if tree is None:
+            self.trees.pop(file, None)
+        else:
+            self.trees[file] = (text, tree)
+        return tree
+
+    def keep(self, files: Iterable[str]) -> None:
+        """Forget all other files."""
+        kept = set(files)
+        self.trees = {file: known for file, known in self.trees.items() if file in kept}
+
+
+@dataclass(slots=True)
 class Files:
     """What is read for one load, in the order in which it counts."""
 
     values: Sources
     report: Report
+    memory: Memory = field(default_factory=Memory)
     found: list[Source] = field(default_factory=list)
     texts: dict[Path, str] = field(default_factory=dict)
     globs: list[str] = field(default_factory=list)
@@ -78,7 +108,7 @@ class Files:
 
     def _tree(self, path: Path, text: str) -> Any:
         self.texts[path.absolute()] = text
-        return read(text, str(path), self.report)
+        return self.memory.read(text, str(path), self.report)
 
     def _text(self, path: Path, mark: Mark) -> str | None:
         try:

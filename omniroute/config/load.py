@@ -12,7 +12,7 @@ from typing import Any
 from omniroute.catalog.read import read_catalogue
 from omniroute.config.check import Checking, Condition, check_form, jmespath_syntax, secrets_in
 from omniroute.config.convert import to_settings
-from omniroute.config.includes import Files, Source
+from omniroute.config.includes import Files, Memory, Source
 from omniroute.config.layout import find_config, shipped
 from omniroute.config.marks import Map, Mark, find, lookup
 from omniroute.config.meaning import check_meaning
@@ -27,7 +27,7 @@ from omniroute.config.substitution import Sources, reason
 from omniroute.errors import ConfigError, ConfigUnreadable, Finding
 from omniroute.registry import Registry
 
-__all__ = ["Draft", "Loaded", "Stages", "draft", "find_config", "load", "load_text"]
+__all__ = ["Draft", "Loaded", "Memory", "Stages", "draft", "find_config", "load", "load_text"]
 
 Catalogue = Mapping[str, dict[str, Any]]
 
@@ -56,7 +56,7 @@ class Draft:
 
     def place(self, path: str) -> str:
         """`file:line:column` of a dotted path, or of the nearest thing above it that is written."""
-        return str(self._mark(path)._replace(origin=""))
+        return str(self._mark(path).by(""))
 
     def blame(self, path: str) -> str:
         """Who set the value at a path: its place and, if any, the variable, file or catalogue entry."""
@@ -153,14 +153,15 @@ def draft(
     lenient: bool = False,
     catalogue: Catalogue | None = None,
     condition: Condition = jmespath_syntax,
+    memory: Memory | None = None,
 ) -> Draft:
-    """What a file says, right or wrong. Raises `ConfigUnreadable`."""
+    """What a file says, right or wrong. `memory` is what the load before it left. Raises `ConfigUnreadable`."""
     path = Path(path)
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ConfigUnreadable(f"cannot read {str(path)!r}: {reason(error)}") from None
-    return _draft(path, text, env, registry, lenient, catalogue, condition)
+    return _draft(path, text, env, registry, lenient, catalogue, condition, memory)
 
 
 def finish(draft: Draft) -> Loaded:
@@ -180,13 +181,16 @@ def _draft(
     lenient: bool,
     catalogue: Catalogue | None,
     condition: Condition,
+    memory: Memory | None = None,
 ) -> Draft:
     report = Report(str(path))
-    files = Files(Sources(env), report)
+    memory = memory if memory is not None else Memory()
+    files = Files(Sources(env), report, memory)
     files.main(path, text)
     broken = report.failed
     files.beside(path.parent)
-    names = Names(registry)
+    memory.keep(str(source.file) for source in files.found)
+    names = Names(registry, memory.shapes)
     root = names.shapes.of(Settings)
     merged = merge(files.found, root, report)
     entries = read_catalogue() if catalogue is None else catalogue

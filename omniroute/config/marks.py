@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from omniroute.config.secrets import Secret
 from omniroute.errors import Finding
@@ -13,10 +15,11 @@ Path = tuple[str | int, ...]
 """The way to a value: map keys and list indexes."""
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """A place in a file. Line and column count from 1; 0 is the whole file.
 
     `origin` tells what else set the value: `env NAME`, `file PATH`, `sealed`, `catalogue:ID`, or nothing.
+    Every value has one, so they are kept from the garbage collector: its pauses are those of requests.
     """
 
     file: str
@@ -27,6 +30,10 @@ class Mark(NamedTuple):
     def __str__(self) -> str:
         place = ":".join(str(p) for p in (self.file, self.line, self.column) if p)
         return f"{place} ({self.origin})" if self.origin and self.origin != self.file else place
+
+    def by(self, origin: str) -> Mark:
+        """The same place, set by something else."""
+        return Mark(self.file, self.line, self.column, origin)
 
 
 NOWHERE = Mark("")

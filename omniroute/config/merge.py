@@ -18,10 +18,13 @@ def merge(sources: list[Source], root: Record, report: Report) -> Map:
     """The tree of all files; the documents of `pipelines/` and `transforms/` stand in their sections."""
     merged = Map()
     for source in sources:
+        if not source.section:
+            merged = _merge(merged, source.filled.without("include"), root, (), report)
+    for section, value in merged.items():  # what was read stays as it was: the next load may start from it
+        merged[section] = value.without() if isinstance(value, Map) else value
+    for source in sources:
         if source.section:
             _add_document(merged, source, report)
-        else:
-            merged = _merge(merged, source.filled.without("include"), root, (), report)
     return _settled(merged, root)
 
 
@@ -82,7 +85,7 @@ def _chained(first: Seq, second: Seq) -> Seq:
 
 
 def _defined_twice(path: Path, first: Mark, second: Mark, report: Report, hint: str | None) -> None:
-    message = f"defined already at {first._replace(origin='')}"
+    message = f"defined already at {first.by('')}"
     report.tell(Code.DEFINED_TWICE, message, second, path, hint=hint)
 
 
@@ -95,7 +98,7 @@ def _add_document(merged: Map, source: Source, report: Report) -> None:
     if not isinstance(section, Map):
         return
     if source.name not in section or (source.own and section.key_mark(source.name).origin == SHIPPED):
-        key_mark = mark if source.own else mark._replace(origin=SHIPPED)
+        key_mark = mark if source.own else mark.by(SHIPPED)
         section.put(source.name, source.filled, key_mark, mark)
 
 

@@ -85,17 +85,15 @@ def reason(error: Exception) -> str:
 def substitute(
     tree: Any, sources: Sources, folder: FilePath, mark: Mark, path: Path = ()
 ) -> tuple[Any, Mark]:
-    """A copy of `tree` with every `${…}` replaced. What fails becomes `Unresolved` at its place.
+    """`tree` with every `${…}` replaced: a copy, or the tree itself where it has none. What fails becomes
+    `Unresolved` at its place.
 
     `folder` is what relative paths are relative to. The mark that comes back names the origin of the value.
     """
     if isinstance(tree, Map):
         return _map(tree, sources, folder, path), mark
     if isinstance(tree, Seq):
-        items = Seq(tree.mark)
-        for index, item in enumerate(tree):
-            items.add(*substitute(item, sources, folder, tree.item_mark(index), (*path, index)))
-        return items, mark
+        return _list(tree, sources, folder, path), mark
     if not isinstance(tree, str) or "${" not in tree:
         return tree, mark
     return _scalar(tree, sources, folder, mark, path)
@@ -103,11 +101,23 @@ def substitute(
 
 def _map(tree: Map, sources: Sources, folder: FilePath, path: Path) -> Map:
     result = Map(tree.mark)
+    changed = not path  # the user's own keys go, and the sections may be added to
     for key, value in tree.items():
         if path or not ignored(key):
             new, mark = substitute(value, sources, folder, tree.value_mark(key), (*path, key))
             result.put(key, new, tree.key_mark(key), mark)
-    return result
+            changed = changed or new is not value
+    return result if changed else tree
+
+
+def _list(tree: Seq, sources: Sources, folder: FilePath, path: Path) -> Seq:
+    items = Seq(tree.mark)
+    changed = False
+    for index, item in enumerate(tree):
+        new, mark = substitute(item, sources, folder, tree.item_mark(index), (*path, index))
+        items.add(new, mark)
+        changed = changed or new is not item
+    return items if changed else tree
 
 
 def _scalar(text: str, sources: Sources, folder: FilePath, mark: Mark, path: Path) -> tuple[Any, Mark]:
@@ -124,7 +134,7 @@ def _scalar(text: str, sources: Sources, folder: FilePath, mark: Mark, path: Pat
         secret = secret or hidden
     if unfit:
         return Unresolved(tuple(unfit)), mark
-    mark = mark._replace(origin=origin)
+    mark = mark.by(origin)
     if secret:
         return Secret(filled, str(mark)), mark
     return (Bare(filled) if isinstance(text, Bare) and len(pieces) == 1 else filled), mark

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from omniroute.catalog.read import read_catalogue
 from omniroute.config.diff import differences, needs_restart
-from omniroute.config.load import Draft, Loaded, draft, finish
+from omniroute.config.load import Draft, Loaded, Memory, draft, finish
 from omniroute.engine.build import Workshop, build
 from omniroute.engine.generation import Generation
 from omniroute.errors import ConfigError, ConfigUnreadable, Finding
@@ -67,6 +70,7 @@ class Runtime:
         self._lock = asyncio.Lock()
         # Shipped with the program: read once, not at each reload.
         self._catalogue = read_catalogue()
+        self._memory = Memory()
         self._transports: dict[str, Transport] = {}
         self._workshop = Workshop(registry, state, self._transport, write_record)
         self._generation: Generation | None = None
@@ -100,7 +104,7 @@ class Runtime:
 
     async def reload(self, *, force: bool = False) -> ReloadResult:
         """Load, check, compile, swap; only the swap touches traffic. A bad file changes nothing."""
-        async with self._lock:
+        async with self._lock, _brisk():
             began = time.perf_counter()
             result = await self._reload(force)
             result.seconds = round(time.perf_counter() - began, 4)
@@ -115,6 +119,7 @@ class Runtime:
             if loaded.digest == current.digest and not force:
                 return ReloadResult(ok=True, changed=False, generation=current.tag)
             generation = await asyncio.to_thread(build, loaded, current.number + 1, self._workshop)
+            changes, pending = await asyncio.to_thread(self._differences, current.loaded, loaded)
         except ConfigError as error:
             return ReloadResult(ok=False, changed=False, generation=current.tag, findings=error.findings)
         except ConfigUnreadable as error:
@@ -124,7 +129,6 @@ class Runtime:
             log.exception("the configuration cannot be compiled")
             message = f"it cannot be compiled ({type(error).__name__}); the log has the details"
             return ReloadResult(ok=False, changed=False, generation=current.tag, error=message)
-        pending = needs_restart(self._started_with.settings, loaded.settings) if self._started_with else []
         self._generation = generation
         self._older = [g for g in (*self._older, current) if g.running]
         if self._swapped is not None:
@@ -136,10 +140,15 @@ class Runtime:
             ok=True,
             changed=True,
             generation=generation.tag,
-            changes=differences(current.loaded.settings, loaded.settings),
+            changes=changes,
             pending_restart=pending,
             findings=list(loaded.findings),
         )
+
+    def _differences(self, old: Loaded, new: Loaded) -> tuple[list[str], list[str]]:
+        """What changed, and what of it waits for a restart."""
+        first = self._started_with or old
+        return differences(old.settings, new.settings), needs_restart(first.settings, new.settings)
 
     def _load(self) -> Loaded:
         self._latest = draft(
@@ -149,6 +158,7 @@ class Runtime:
             lenient=self._lenient,
             catalogue=self._catalogue,
             condition=condition,
+            memory=self._memory,
         )
         return finish(self._latest)
 
@@ -191,6 +201,27 @@ class Runtime:
                 raise ConfigError([Finding(code="OR1901", message=f"there is no transport {kind!r}")])
             found = self._transports[kind] = declaration.cls().build()
         return found
+
+
+TURN = 0.0005
+"""Seconds after which the thread that compiles gives way to the one that serves; Python's own 5 ms add up."""
+
+
+@asynccontextmanager
+async def _brisk() -> AsyncIterator[None]:
+    """While this lasts, the threads of the process take short turns, and no collection of garbage stops them all.
+
+    What a load makes is either kept or freed without the collector; looking through it half-way is in vain.
+    """
+    usual, collects = sys.getswitchinterval(), gc.isenabled()
+    sys.setswitchinterval(min(usual, TURN))
+    gc.disable()
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+        if collects:
+            gc.enable()
 
 
 def _tell(result: ReloadResult) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
-from tests.support.config import configure
+from omniroute.config.load import Draft, Memory, draft, finish
+from tests.support.config import CATALOGUE, configure, registry
 
 ALLOWED = 3.0
 """Seconds; a quiet machine needs about a tenth of it, a busy one of a CI more."""
@@ -41,3 +43,29 @@ def test_two_hundred_providers() -> None:
     settings = configure(text, env={"K": "a-key"}).settings
     assert time.perf_counter() - start < ALLOWED
     assert (len(settings.providers), len(settings.combos)) == (200, 100)
+
+
+def test_a_reload_reads_only_what_changed(tmp_path: Path) -> None:
+    """Files whose text is the same are not parsed again, and nothing of one load leaks into the next."""
+    main = tmp_path / "omniroute.yaml"
+    part = tmp_path / "part.yaml"
+    main.write_text("version: 1\nauth: {required: false}\ninclude: part.yaml\nproviders: {acme: {}}\n")
+    part.write_text("combos: {a: [acme/fast]}\ntransforms: {t: {override: true, ops: []}}\nx-mine: 1\n")
+    memory = Memory()
+
+    def load() -> Draft:
+        return draft(main, env={}, registry=registry(), catalogue=CATALOGUE, memory=memory)
+
+    first, again = load(), load()
+    trees = [[source.tree for source in found.stages.source] for found in (first, again)]
+    assert all(one is other for one, other in zip(*trees, strict=True))
+    assert finish(again).settings == finish(first).settings
+    part.write_text("combos: {b: [acme/fast]}\n")
+    changed = load()
+    kept = [s.file for s, t in zip(changed.stages.source, trees[0], strict=True) if s.tree is t]
+    assert str(main) in kept
+    assert str(part) not in kept
+    assert list(finish(changed).settings.combos) == ["b"]
+    main.write_text("version: 1\nauth: {required: false}\n")
+    load()
+    assert str(part) not in memory.trees

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 
+from omniroute.config.load import Loaded
 from omniroute.engine import runtime
 from omniroute.testing import Running, gateway
 
@@ -34,3 +38,21 @@ async def test_a_component_that_fails_to_build_changes_nothing(monkeypatch: pyte
         assert (result.ok, "RuntimeError" in (result.error or "")) == (False, True)
         assert gw.gateway.runtime.generation is before
         assert (await edited(gw, "combos: {b: [demo/demo]}\n")).ok
+
+
+async def test_a_reload_stops_nobody() -> None:
+    """The loop runs on while another thread compiles: short turns, and no collection of all that lives."""
+    usual = sys.getswitchinterval(), gc.isenabled()
+    async with gateway(BASE) as gw:
+        during: list[tuple[float, bool]] = []
+        real = gw.gateway.runtime._load
+
+        def load() -> Loaded:
+            during.append((sys.getswitchinterval(), gc.isenabled()))
+            return real()
+
+        gw.gateway.runtime._load = load  # type: ignore[method-assign]
+        assert (await edited(gw, "combos: {a: [demo/demo]}\n")).ok
+        assert not (await edited(gw, "combos: 1\n")).ok
+    assert during == [(runtime.TURN, False)] * 2
+    assert (sys.getswitchinterval(), gc.isenabled()) == usual
