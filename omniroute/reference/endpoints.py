@@ -33,7 +33,7 @@ ADMIN: dict[tuple[str, str], tuple[str, str]] = {
     ),
     ("GET", "/-/state"): (
         "admin",
-        "Running requests, draining generations, cooldowns, and which accounts are active.",
+        "Running requests, draining generations, cooldowns, the health of targets and accounts, and which accounts are active.",
     ),
     ("POST", "/-/state/reset"): (
         "admin",

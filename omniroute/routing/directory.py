@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,11 @@ class Account:
     def id(self) -> str:
         return f"{self.provider}/{self.name}"
 
+    @property
+    def health_id(self) -> str:
+        """By what name its health is kept."""
+        return f"account/{self.provider}/{self.name}#{self.identity}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upstream:
@@ -71,6 +77,12 @@ class Provider:
     strategy: Strategy
     edits: tuple[Edit, ...] = ()
     _targets: dict[str, Target] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """What makes it the same provider: where it is spoken to."""
+        urls = [f"{wire}={upstream.base_url}" for wire, upstream in sorted(self.upstreams.items())]
+        return hashlib.sha256("\n".join(urls).encode()).hexdigest()[:16]
 
     @property
     def open(self) -> bool:
@@ -116,7 +128,8 @@ class Provider:
             thinking_min=_int(thinking.min) if thinking else None,
             thinking_max=_int(thinking.max) if thinking else None,
         )
-        return Target(f"{self.name}/{name}", self, name, model, upstreams, dialect)
+        health_id = f"target/{self.name}/{name}#{self.identity}"
+        return Target(f"{self.name}/{name}", self, name, model, upstreams, dialect, health_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +142,8 @@ class Target:
     facts: Model
     upstreams: Mapping[str, Upstream]
     dialect: Dialect
+    health_id: str
+    """By what name its health is kept."""
 
     def upstream(self, client_wire: str) -> Upstream:
         """The client's own format where the target speaks it, else the provider's first."""

@@ -150,6 +150,7 @@ class Admin:
                 "running": runtime.generation.running,
                 "draining": [{"config": g.tag, "running": g.running} for g in runtime.draining],
                 "cooldowns": rests,
+                "health": runtime.state.health.all(),
                 "providers": {
                     name: {
                         "enabled": p.settings.enabled,

@@ -9,14 +9,12 @@ from omniroute.errors import Problem, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Around, Handler
 from omniroute.pipeline.site import Site
+from omniroute.routing.attempt import OUR_FAULT, watched
 from omniroute.routing.directory import Account, Provider, Target
 from omniroute.routing.facts import facts_of
 from omniroute.routing.outcomes import Outcome, outcome_of
 from omniroute.routing.plan import account_rest, account_turn
 from omniroute.state.state import State
-
-OUR_FAULT = ("internal_error", "transform_failed")
-"""Codes of problems that say nothing about the upstream."""
 
 
 @stage("retry", needs=["target"], example="retry")
@@ -86,7 +84,7 @@ class _Attempts:
         self._tries += 1
         self._sent = self._state.clock()
         try:
-            return await proceed(exchange)
+            return await watched(exchange, proceed, self._state.health)
         except UpstreamError as error:
             return refusal(error.problem)
 

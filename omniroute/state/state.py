@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from omniroute.state.cooldowns import Cooldowns
+from omniroute.state.health import Health
 from omniroute.state.responses import ResponseStore
 from omniroute.state.rotation import Rotation
 from omniroute.state.shared import Local, Shared
@@ -30,5 +31,6 @@ class State:
         self.blobs = Shelf(clock)
         self.dice = dice if dice is not None else random.Random()
         self.cooldowns = Cooldowns(clock)
+        self.health = Health(clock)
         self.rotation = Rotation(clock)
         self.responses = ResponseStore(clock)
