@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from omniroute.config.faults import Faults
 from omniroute.config.secrets import Secret
 from omniroute.config.units import Count, Duration, Money, Size
 from omniroute.declare import Options, option
@@ -310,6 +311,7 @@ class Provider(Options, frozen=True, kw_only=True):
     transport: Annotated[
         TransportName, option("How it is reached: `http`, or a built-in one such as `demo`.")
     ] = "http"
+    faults: Annotated[Faults | None, option("Faults to rehearse, around the transport.")] = None
     auth: ProviderAuth = ProviderAuth()
     headers: Annotated[dict[str, HeaderText], option("Headers sent with every request.")] = {}
     prefix: Annotated[tuple[str, ...], option("Short names before the slash of a model name.")] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -43,6 +43,7 @@ from omniroute.transforms.compile import compile_transform
 from omniroute.transforms.expressions import condition
 from omniroute.upstream.authorization import Credential
 from omniroute.upstream.headers import merged
+from omniroute.upstream.layers import Layers
 from omniroute.upstream.send import Sender
 from omniroute.upstream.transport import Transport
 from omniroute.wire.codec import Wire
@@ -58,6 +59,7 @@ class Workshop:
     state: State
     transport: Callable[[str], Transport]
     write_record: Callable[[Record], None]
+    layers: Layers = field(default_factory=Layers)
 
 
 def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
@@ -126,8 +128,9 @@ class _Builder:
         return found
 
     def transports(self) -> Mapping[str, Transport]:
-        kinds = {p.transport for p in self._settings.providers.values()}
-        return {kind: self._workshop.transport(kind) for kind in kinds}
+        """By provider: the one of its kind, which many share, under what the provider puts around it."""
+        layers, transport = self._workshop.layers, self._workshop.transport
+        return {n: layers.around(n, p, transport(p.transport)) for n, p in self._settings.providers.items()}
 
     # ── providers ────────────────────────────────────────────────────────────────────────────────
 

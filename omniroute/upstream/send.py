@@ -29,7 +29,7 @@ PLAIN_TOTAL = 600.0
 
 
 class Sender:
-    """Sends exchanges through the transports of a generation, by name."""
+    """Sends exchanges through the transports of a generation, by the name of the provider."""
 
     def __init__(self, transports: Mapping[str, Transport]) -> None:
         self._transports = transports
@@ -40,7 +40,7 @@ class Sender:
         if target is None or account is None or outgoing is None:
             raise RuntimeError("the pipeline sends without a target, an account or a request")
         exchange.marks.append(("upstream", perf_counter()))
-        transport = self._transports[target.provider.settings.transport]
+        transport = self._transports[target.provider.name]
         outbound = _outbound(exchange, target, account, outgoing)
         timeouts = _timeouts(exchange, target)
         if exchange.stream:
@@ -228,7 +228,12 @@ def _outbound(exchange: Exchange, target: Target, account: Account, outgoing: Ou
     if granted.query:
         url += ("&" if "?" in url else "?") + urlencode(granted.query)
     return Outbound(
-        url=url, headers=headers, body=outgoing.body, proxy=account.proxy, connect=target.timeouts.connect
+        url=url,
+        headers=headers,
+        body=outgoing.body,
+        proxy=account.proxy,
+        connect=target.timeouts.connect,
+        wire=outgoing.wire,
     )
 
 

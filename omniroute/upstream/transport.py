@@ -8,13 +8,14 @@ from typing import Protocol
 import msgspec
 
 from omniroute.routing.directory import OutboundProxy
+from omniroute.wire.codec import Wire
 
 LARGEST_ANSWER = 256 * 2**20
 """Bytes of a plain answer beyond which it is refused."""
 
 
 class Outbound(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to send. `connect` is the deadline of the connection, in seconds."""
+    """A request to send. `connect` is the deadline of the connection, in seconds; `wire` the format of the body."""
 
     url: str
     headers: Mapping[str, str]
@@ -22,6 +23,7 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     proxy: OutboundProxy | None = None
     connect: float = 5.0
     method: str = "POST"
+    wire: Wire | None = None
 
 
 class Inbound(Protocol):

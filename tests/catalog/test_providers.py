@@ -25,7 +25,7 @@ WIRES = {"openai-chat", "openai-responses", "anthropic-messages", "gemini", "oll
 LEVELS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 IDS = """
-    alibaba alibaba-cn anthropic cerebras chutes cohere deepinfra deepseek demo fireworks gemini glm glm-cn groq
+    alibaba alibaba-cn anthropic cerebras chutes cohere deepinfra deepseek demo fault fireworks gemini glm glm-cn groq
     huggingface hyperbolic kimi kimi-cn llama-cpp lmstudio minimax minimax-cn mistral nebius nvidia ollama
     ollama-cloud openai openrouter perplexity sambanova siliconflow siliconflow-cn together vercel-gateway vllm xai
 """.split()
