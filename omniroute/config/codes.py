@@ -153,7 +153,7 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
         "A sealed value cannot be opened",
         (
             "`${sealed:…}` is opened with `OMNIROUTE_MASTER_KEY`, or the file that `OMNIROUTE_MASTER_KEY_FILE` names. "
-            "It needs the package `cryptography`."
+            "`omniroute secrets seal` makes such values, and their second part tells which key opens them."
         ),
     ),
     Code.UNKNOWN_KEY: (

@@ -67,10 +67,16 @@ class _Composer(_Parser):
         """Paths do not matter to `resolve`."""
 
 
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of one document, with the places where each begins and ends. Raises `yaml.YAMLError`."""
+    node: yaml.Node | None = _Composer(text).get_single_node()
+    return node
+
+
 def read(text: str, file: str, report: Report) -> Any:
     """The tree of one document, or None with the reason in `report`. `file` is the name shown to people."""
     try:
-        node = _Composer(text).get_single_node()
+        node = compose(text)
     except yaml.MarkedYAMLError as error:
         mark = _mark(error.problem_mark or error.context_mark, file)
         report.tell(Code.SYNTAX, _words(error), mark, hint=_syntax_hint(text, mark.line))

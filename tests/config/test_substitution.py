@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -123,22 +121,6 @@ def test_a_header_may_begin_with_x() -> None:
     text = "version: 1\nproviders: {acme: {headers: {x-team: '${TEAM}'}}}\n"
     assert findings(text)[0].startswith("OR1101")
     assert configure(text, env={"TEAM": "blue"}).settings.providers["acme"].headers == {"x-team": "blue"}
-
-
-@pytest.mark.parametrize("where", ["variable", "file"])
-def test_sealed(tmp_path: Path, where: str) -> None:
-    aead = pytest.importorskip("cryptography.hazmat.primitives.ciphers.aead")
-    nonce = b"123456789012"
-    body = aead.AESGCM(hashlib.sha256(b"master").digest()).encrypt(nonce, b"hidden-value", None)
-    sealed = base64.urlsafe_b64encode(nonce + body).decode().rstrip("=")
-    (tmp_path / "master").write_text("master\n", "utf-8")
-    env = {"OMNIROUTE_MASTER_KEY": "master"}
-    if where == "file":
-        env = {"OMNIROUTE_MASTER_KEY_FILE": str(tmp_path / "master")}
-    text = f"version: 1\nkeys: {{me: {{key: '${{sealed:v1:{sealed}}}'}}}}\n"
-    assert configure(text, env=env).settings.keys["me"].key == Secret("hidden-value")
-    assert "another master key" in findings(text, env={"OMNIROUTE_MASTER_KEY": "other"})[0]
-    assert "are known" in findings(text.replace("v1:", "v9:"), env=env)[0]
 
 
 @pytest.mark.parametrize("text", ["", "~", "x", "0x", "-", ".", "+1", "1e", "1" * 400])
