@@ -227,7 +227,7 @@ class Reply:
     the client gets beside the gateway's own.
     """
 
-    __slots__ = ("answer", "body", "headers", "problem", "status", "stream")
+    __slots__ = ("answer", "body", "headers", "problem", "received", "status", "stream")
 
     def __init__(
         self,
@@ -237,6 +237,7 @@ class Reply:
         stream: Stream | None = None,
         headers: dict[str, str] | None = None,
         problem: Problem | None = None,
+        received: Mapping[str, str] | None = None,
     ) -> None:
         self.status = status
         self.body = body
@@ -245,6 +246,8 @@ class Reply:
         self.problem = problem
         self.answer: Answer | None = None
         """The plain answer, once it has been read for a translation."""
+        self.received: Mapping[str, str] = received if received is not None else {}
+        """The headers of the upstream's answer, as they came; look-ups in them ignore case, or are in lower case."""
 
     @property
     def ok(self) -> bool:

@@ -69,6 +69,8 @@ HEADERS_OUT = {
     "X-OmniRoute-Dropped": "Settings of the request that the target could not express.",
     "X-OmniRoute-Estimated": "`tokens` when a count is an estimate, for the target gave none.",
     "Server-Timing": "How long each stage held the request until the answer began, in ms.",
+    "x-ratelimit-*, anthropic-ratelimit-*": "The provider's rate limits, in the words of the client's format; "
+    "in the provider's own where the formats are the same.",
     "Retry-After": "Seconds until it is worth another try; with errors that pass.",
 }
 

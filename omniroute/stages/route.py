@@ -73,16 +73,21 @@ class _Journey:
         self._larger_than: int | None = None
 
     async def through(self, proceed: Handler, directory: Directory) -> Reply:
+        last: Reply | None = None
         for step in self._plan.steps:
             if step.verdict != "in" or not self._fits(step):
                 continue
             self._taken(step)
-            reply = await self._try(step, proceed)
+            last = reply = await self._try(step, proceed)
             if reply.problem is None:
                 return reply
             if not self._goes_on(step, reply.problem):
                 return reply
-        return refusal(self._all_failed(directory))
+        refused = refusal(self._all_failed(directory))
+        if last is not None and len(self._problems) == 1:
+            # One target spoke for all: what it says of its limits holds.
+            refused.headers = last.headers
+        return refused
 
     async def _try(self, step: Step, proceed: Handler) -> Reply:
         exchange = self._exchange

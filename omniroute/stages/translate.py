@@ -15,7 +15,7 @@ from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
-from omniroute.state.responses import ResponseStore
+from omniroute.state.state import State
 from omniroute.upstream.headers import header_safe, outgoing_headers
 from omniroute.wire.bridge import (
     AskedModelTap,
@@ -30,10 +30,13 @@ from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.estimate import estimated_tokens
 from omniroute.wire.names import NameMap
+from omniroute.wire.rate_limit_headers import named, read, write
 from omniroute.wire.splice import replace_model
 
 DROPPED = "X-OmniRoute-Dropped"
 ESTIMATED = "X-OmniRoute-Estimated"
+SHOULD_RETRY = "x-should-retry"
+"""A word of OpenAI's and Anthropic's servers that their SDKs obey, beside the status."""
 
 
 @stage("translate", needs=["target"], gives=["upstream_request"], example="{stage: translate, strict: true}")
@@ -51,14 +54,14 @@ class Translate(Options, frozen=True, kw_only=True):
     ] = "keep"
 
     def build(self, site: Site) -> Around:
-        store = site.state.responses
+        state = site.state
 
         async def run(exchange: Exchange, proceed: Handler) -> Reply:
             target = exchange.target
             if target is None:
                 raise RuntimeError("translate runs without a target")
-            response_state.put_in(exchange, store)
-            return await _Translation(exchange, target, self, store).run(proceed)
+            response_state.put_in(exchange, state.responses)
+            return await _Translation(exchange, target, self, state).run(proceed)
 
         return Around(run)
 
@@ -66,11 +69,12 @@ class Translate(Options, frozen=True, kw_only=True):
 class _Translation:
     """One request in the words of one target."""
 
-    __slots__ = ("_edits", "_exchange", "_names", "_options", "_store", "_target", "_upstream")
+    __slots__ = ("_clock", "_edits", "_exchange", "_names", "_options", "_store", "_target", "_upstream")
 
-    def __init__(self, exchange: Exchange, target: Target, options: Translate, store: ResponseStore) -> None:
+    def __init__(self, exchange: Exchange, target: Target, options: Translate, state: State) -> None:
         self._exchange = exchange
-        self._store = store
+        self._store = state.responses
+        self._clock = state.clock
         self._target = target
         self._options = options
         self._upstream: Upstream = target.upstream(exchange.wire.name)
@@ -111,6 +115,7 @@ class _Translation:
             return self._counted(reply)
         if exchange.notes.dropped:
             reply.headers[DROPPED] = header_safe(", ".join(exchange.notes.dropped))
+        reply.headers.update(self._limits(reply))
         if reply.problem is not None:
             return reply if self._same else _without_body(reply)
         try:
@@ -204,6 +209,19 @@ class _Translation:
             body = edited_answer(body, client_edits, names, reply.headers)
         reply.body = body
         return reply
+
+    def _limits(self, reply: Reply) -> Mapping[str, str]:
+        """The upstream's rate limits in headers that the client knows, and whether a failure is worth another try."""
+        if self._same:
+            told = named(reply.received)
+        else:
+            family, now = self._exchange.wire.limits, self._clock()
+            limits = read(reply.received, now) if family is not None else None
+            told = write(limits, family, now) if limits is not None and family is not None else {}
+        should = reply.received.get(SHOULD_RETRY) if reply.problem is not None else None
+        if should is not None:
+            told[SHOULD_RETRY] = should
+        return {name: header_safe(value) for name, value in told.items()}
 
     def _stream(self, reply: Reply) -> Reply:
         exchange, stream = self._exchange, reply.stream

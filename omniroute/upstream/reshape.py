@@ -19,7 +19,7 @@ def whole(exchange: Exchange, inbound: Inbound, body: bytes) -> Reply:
     """The plain reply of an upstream that answered well; collected first where it sent a stream."""
     kind = inbound.headers.get("content-type", "")
     if exchange.endpoint.operation != "chat" or not is_stream(body, kind):
-        return Reply(inbound.status, body=body)
+        return Reply(inbound.status, body=body, received=inbound.headers)
     outgoing = _sent(exchange)
     try:
         answer = as_answer(body, outgoing.wire, parse_object(outgoing.body), exchange.ids.new)
@@ -27,7 +27,7 @@ def whole(exchange: Exchange, inbound: Inbound, body: bytes) -> Reply:
         return _broken("malformed_stream", str(error))
     except UpstreamError as error:
         return Reply(502, problem=error.problem)
-    return Reply(inbound.status, body=answer)
+    return Reply(inbound.status, body=answer, received=inbound.headers)
 
 
 async def streamed(exchange: Exchange, inbound: Inbound, body: bytes) -> Reply:
@@ -50,7 +50,7 @@ async def streamed(exchange: Exchange, inbound: Inbound, body: bytes) -> Reply:
         held = await hold(_one(events), outgoing.wire)
         if held.problem is not None:
             return Reply(502, problem=held.problem)
-    return Reply(inbound.status, stream=Stream(_one(events)))
+    return Reply(inbound.status, stream=Stream(_one(events)), received=inbound.headers)
 
 
 def _problem(exchange: Exchange, body: bytes, outgoing: Outgoing) -> Problem | None:

@@ -152,8 +152,10 @@ async def _streamed(
         raise
     if held.problem is not None:
         await inbound.close()
-        return Reply(inbound.status, problem=redacted(held.problem, account.secrets))
-    return Reply(inbound.status, stream=Stream(_Relay(inbound, source, held.chunks, timeouts, began)))
+        problem = redacted(held.problem, account.secrets)
+        return Reply(inbound.status, problem=problem, received=inbound.headers)
+    stream = Stream(_Relay(inbound, source, held.chunks, timeouts, began))
+    return Reply(inbound.status, stream=stream, received=inbound.headers)
 
 
 class _Relay:
@@ -216,7 +218,8 @@ def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, out
     headers = {name.lower(): value for name, value in inbound.headers.items()}
     problem = outgoing.wire.read_error(inbound.status, headers, body)
     problem = reclassified(problem, target.provider.settings.outcomes, inbound.status, headers)
-    return Reply(inbound.status, body=body, problem=redacted(problem, account.secrets))
+    problem = redacted(problem, account.secrets)
+    return Reply(inbound.status, body=body, problem=problem, received=inbound.headers)
 
 
 def _outbound(exchange: Exchange, target: Target, account: Account, outgoing: Outgoing) -> Outbound:

@@ -36,6 +36,7 @@ from omniroute.wire.codec import (
     Wire,
 )
 from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
+from omniroute.wire.rate_limit_headers import Family
 
 _PATHS: dict[Operation, str] = {"chat": "/messages", "count_tokens": "/messages/count_tokens"}
 
@@ -53,6 +54,7 @@ class AnthropicMessages(Wire):
     """The format of Anthropic's own API, which several other providers speak too."""
 
     name: ClassVar[str] = WIRE
+    limits: ClassVar[Family | None] = "anthropic"
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     names_model_once: ClassVar[bool] = True

@@ -14,6 +14,7 @@ import msgspec
 
 from omniroute.errors import Problem
 from omniroute.wire.conversation import Answer, Conversation, Delta, Doc, Finish, Notes, Usage
+from omniroute.wire.rate_limit_headers import Family
 
 Operation = Literal["chat", "count_tokens"]
 
@@ -167,6 +168,8 @@ class Wire(ABC):
     """Dotted paths of a request's settings that say how much to think, or that thinking limits."""
     not_counted: ClassVar[frozenset[str]] = frozenset()
     """Settings of a request that the wire's count endpoint refuses."""
+    limits: ClassVar[Family | None] = None
+    """In whose headers clients of this wire look for their rate limits."""
     namespaces: ClassVar[bool] = False
     """Whether tools may stand in named groups; elsewhere the bridge makes one name of both."""
 

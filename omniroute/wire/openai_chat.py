@@ -36,6 +36,7 @@ from omniroute.wire.codec import (
 )
 from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
 from omniroute.wire.openai_chat_parts import WIRE
+from omniroute.wire.rate_limit_headers import Family
 
 
 class _Peeked(msgspec.Struct):
@@ -51,6 +52,7 @@ class OpenAIChat(Wire):
     """OpenAI Chat Completions: `POST /chat/completions`."""
 
     name: ClassVar[str] = WIRE
+    limits: ClassVar[Family | None] = "openai"
     reasoning_keys: ClassVar[tuple[str, ...]] = ("reasoning_effort", "reasoning", "thinking")
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 40)

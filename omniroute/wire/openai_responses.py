@@ -34,6 +34,7 @@ from omniroute.wire.openai_responses_reader import ResponsesReader
 from omniroute.wire.openai_responses_request import add_system, read_request, write_request
 from omniroute.wire.openai_responses_shapes import WIRE, objects, said, whole
 from omniroute.wire.openai_responses_writer import KEEP_ALIVE, ResponsesWriter, write_answer
+from omniroute.wire.rate_limit_headers import Family
 from omniroute.wire.sse import frame
 
 
@@ -50,6 +51,7 @@ class OpenAIResponses(Wire):
     """OpenAI's Responses API, with its items, encrypted reasoning and numbered events."""
 
     name: ClassVar[str] = WIRE
+    limits: ClassVar[Family | None] = "openai"
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 64)
     namespaces: ClassVar[bool] = True

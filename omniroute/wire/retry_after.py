@@ -31,10 +31,15 @@ def retry_after(status: int, headers: Mapping[str, str], told: float | None = No
     `told` is what the body said; `Retry-After` goes before it. The resets of rate limits count for a 429 only,
     since they stand beside other answers too.
     """
-    now = _moment(headers.get("date", "")) or time.time()
+    now = server_time(headers) or time.time()
     asked = _asked(headers, now)
     reset = _until_reset(headers, now) if status == 429 and not (asked or told) else None
     return asked or told or reset or (told if asked is None else asked)
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """Epoch seconds by the clock of the server that answered: the times in its headers are by that clock."""
+    return _moment(headers.get("date", ""))
 
 
 def _asked(headers: Mapping[str, str], now: float) -> float | None:
