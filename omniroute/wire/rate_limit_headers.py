@@ -102,7 +102,7 @@ def _slot(name: str) -> _Slot | None:
             times = int(word)
         elif word not in _PREFIXES:
             return None
-    if not aspect:
+    if not aspect or (side and counted != "tokens"):
         return None
     return _Slot(f"{side}_{counted}" if side else counted, aspect, window)
 
