@@ -23,6 +23,9 @@ SHIPPED = Path(__file__).parent / "providers"
 QUIRKS = Path(__file__).parent / "quirks.yaml"
 """The words of `quirks`, each with one sentence."""
 
+OUTCOMES = Path(__file__).parent / "outcomes.yaml"
+"""What failures mean for what comes next."""
+
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -49,6 +52,15 @@ def read_quirks(path: Path = QUIRKS) -> dict[str, str]:
     if findings:
         raise ConfigError(findings)
     return words
+
+
+def read_outcomes(path: Path = OUTCOMES) -> Doc:
+    """The table of outcomes, as `routing/outcomes.py` understands it. Raises `ConfigError`."""
+    findings: list[Finding] = []
+    rows = _map_in(path, findings)
+    if findings:
+        raise ConfigError(findings)
+    return rows
 
 
 def _map_in(path: Path, findings: list[Finding]) -> Doc:

@@ -8,14 +8,6 @@ from omniroute.config.values import matching
 from omniroute.config.view import View
 
 NOT_YET: tuple[tuple[Path, str], ...] = (
-    (("keys", "*", "limits"), "limits of keys"),
-    (("keys", "*", "budget"), "budgets of keys"),
-    (("providers", "*", "limits"), "limits of providers"),
-    (("providers", "*", "quota"), "quotas of providers"),
-    (("providers", "*", "budget"), "budgets of providers"),
-    (("providers", "*", "breaker"), "the breaker"),
-    (("providers", "*", "accounts", "*", "limits"), "limits of accounts"),
-    (("providers", "*", "accounts", "*", "quota"), "quotas of accounts"),
     (("tracing", "enabled"), "tracing"),
     (("log", "bodies"), "logging of bodies"),
 )

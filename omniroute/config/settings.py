@@ -113,7 +113,8 @@ class Auth(Options, frozen=True, kw_only=True):
 
 
 class Limits(Options, frozen=True, kw_only=True):
-    """Limits of one key, provider, account or model."""
+    """Limits of one key, provider, account or model, over any 60 s. Without `queue` nothing waits: the next account
+    or target is used, and a client whose own limit it is gets a 429."""
 
     rpm: Annotated[Count | None, option("Requests a minute.")] = None
     tpm: Annotated[Count | None, option("Tokens a minute.")] = None
@@ -134,7 +135,13 @@ class Budget(Options, frozen=True, kw_only=True):
 
     usd: Annotated[Money, option("US dollars that may be spent.")]
     per: Annotated[Per, option("The period after which it starts again.")] = "month"
-    mode: Annotated[Literal["hard", "soft"], option("hard refuses, soft goes on to a cheaper tier.")] = "hard"
+    mode: Annotated[
+        Literal["hard", "soft"],
+        option(
+            "What happens when it is spent. hard: refused with 402. soft: a key goes on with what costs nothing, a "
+            "provider or tier is left to the others."
+        ),
+    ] = "hard"
     zone: Annotated[str, option("Time zone of the period's begin.")] = "UTC"
 
 
@@ -195,6 +202,7 @@ class Model(Options, frozen=True, kw_only=True):
     quirks: Annotated[tuple[str, ...], option("Words for what the model's API does differently.")] = ()
     format: Annotated[WireName | None, option("The wire format of this model, if not the provider's.")] = None
     enabled: Annotated[bool, option("Whether it may be used.")] = True
+    limits: Limits | None = None
 
 
 class Quota(Options, frozen=True, kw_only=True):
@@ -205,7 +213,13 @@ class Quota(Options, frozen=True, kw_only=True):
         Literal["rolling", "daily", "weekly", "monthly", "total"], option("When it starts again.")
     ] = "daily"
     length: Annotated[Duration | None, option("Length of a rolling window.")] = None
-    resets_at: Annotated[str | None, option('Time of day and zone, `"10:00 Asia/Shanghai"`.')] = None
+    resets_at: Annotated[
+        str | None,
+        option(
+            'Time of day and zone, `"10:00 Asia/Shanghai"`; a day before it for the longer windows: '
+            '`"Mon 10:00 UTC"`, `"15 00:00 UTC"`.'
+        ),
+    ] = None
 
 
 class QuotaLimit(Options, frozen=True, kw_only=True):
@@ -282,6 +296,16 @@ class Outcome(Options, frozen=True, kw_only=True):
     text: Annotated[str | None, option("Words in the error's message, in any case.")] = None
     header: Annotated[str | None, option("`name` or `name: value` of a response header.")] = None
     kind: Annotated[str, option("What it is: rate_limit, quota, overloaded, invalid_request, …")]
+    retry: Annotated[
+        bool | None, option("Whether the same account is tried again; as the kind says, if not set.")
+    ] = None
+    other_account: Annotated[bool | None, option("Whether another account is tried; likewise.")] = None
+    cooldown: Annotated[Duration | None, option("How long the account rests; 0 is not at all.")] = None
+    lockout: Annotated[bool | None, option("Whether only this model of the account rests.")] = None
+    next: Annotated[
+        Literal["always", "never", "larger"] | None,
+        option("Whether the next target is tried; `larger`: only one with a larger context."),
+    ] = None
 
 
 class FormatEndpoint(Options, frozen=True, kw_only=True):
@@ -326,12 +350,21 @@ class Provider(Options, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     limits: Limits | None = None
-    quota: Annotated[tuple[Quota, ...], option("One quota or a list.")] = ()
+    quota: Annotated[
+        tuple[Quota, ...],
+        option("What each of its accounts grants that names none itself: one quota or a list."),
+    ] = ()
     budget: Budget | None = None
     breaker: Breaker = Breaker()
     outcomes: Annotated[tuple[Outcome, ...], option("Rows before the built-in outcome table.")] = ()
     transforms: Annotated[tuple[str, ...], option("Transforms for its requests and answers.")] = ()
     quirks: Annotated[tuple[str, ...], option("Words for what its API does differently.")] = ()
+
+
+class TierSettings(Options, frozen=True, kw_only=True):
+    """What holds for all providers of a tier together."""
+
+    budget: Budget | None = None
 
 
 class Proxy(Options, frozen=True, kw_only=True):
@@ -455,6 +488,9 @@ class Settings(Options, frozen=True, kw_only=True):
     auth: Auth = Auth()
     keys: Annotated[dict[Name, Key], option("Keys of clients, by name.")] = {}
     providers: Annotated[dict[Name, Provider], option("Providers, by id.")] = {}
+    tiers: Annotated[
+        dict[Tier, TierSettings], option("Budgets of all providers of a tier together, by tier.")
+    ] = {}
     proxies: Annotated[dict[Name, Proxy], option("Outbound proxies, by name.")] = {}
     proxy: Annotated[str | None, option("The outbound proxy of all that name none.")] = None
     combos: Annotated[dict[Name, Combo], option("Fallback chains, by name.")] = {}

@@ -80,8 +80,9 @@ def zone(value: str) -> str | None:
 
 
 def reset(value: str) -> str | None:
-    """`10:00`, or `10:00 Asia/Shanghai`."""
-    time, _, where = value.partition(" ")
+    """`10:00`, or `10:00 Asia/Shanghai`; `Mon 10:00`, `15 10:00` for a week and a month."""
+    day = re.match(r"([A-Za-z]{3,9}|[0-9]{1,2})\s+(?=[0-9])", value)
+    time, _, where = value[day.end() if day else 0 :].partition(" ")
     if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", time):
         return "is not of the form `10:00 Asia/Shanghai`"
     return zone(where.strip()) if where else None
@@ -96,6 +97,7 @@ RULES: tuple[tuple[Path, Rule, Code], ...] = (
     (("keys", "*", "hash"), key_hash, Code.BAD_HASH),
     (("keys", "*", "budget", "zone"), zone, Code.BAD_ZONE),
     (("providers", "*", "budget", "zone"), zone, Code.BAD_ZONE),
+    (("tiers", "*", "budget", "zone"), zone, Code.BAD_ZONE),
     (("providers", "*", "quota", "*", "resets_at"), reset, Code.BAD_ZONE),
     (("providers", "*", "accounts", "*", "quota", "*", "resets_at"), reset, Code.BAD_ZONE),
     (("proxies", "*", "url"), proxy_url, Code.BAD_URL),

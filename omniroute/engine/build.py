@@ -17,6 +17,7 @@ from omniroute.config.settings import Combo as ComboSettings
 from omniroute.config.settings import ComboTarget, ProviderAuth, Route, Settings, Spec
 from omniroute.config.settings import Provider as ProviderSettings
 from omniroute.declare import Kind
+from omniroute.engine.allowances import Allowances, rules_of
 from omniroute.engine.generation import Generation, PipelineRule
 from omniroute.errors import ConfigError, Finding
 from omniroute.pipeline.compile import Pipeline, Step, compile_pipeline
@@ -67,7 +68,7 @@ def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
     settings = loaded.settings
     parts = _Builder(settings, workshop)
     directory = parts.directory()
-    keyring = Keyring(settings.keys, settings.auth.required)
+    keyring = Keyring(settings.keys, settings.auth.required, parts.allowances.caller)
     site = Site(
         settings=settings,
         directory=directory,
@@ -95,6 +96,7 @@ class _Builder:
         self._settings = settings
         self._workshop = workshop
         self._registry = workshop.registry
+        self.allowances = Allowances(settings, workshop.state)
         self.edit = cache(self._edit)
         self._wires: dict[str, Wire] = {}
         self._proxies = {
@@ -158,6 +160,10 @@ class _Builder:
             accounts=tuple(self._accounts(name, settings)),
             strategy=self._strategy(settings.strategy),
             edits=tuple(self.edit(t) for t in settings.transforms),
+            breaker=rules_of(settings.breaker),
+            limit=self.allowances.limit(f"provider/{name}", settings.limits),
+            model_limit=self.allowances.model_limit(name),
+            allowances=self.allowances.of_provider(name, settings),
         )
 
     def _accounts(self, provider: str, settings: ProviderSettings) -> list[Account]:
@@ -194,6 +200,8 @@ class _Builder:
             weight=account.weight,
             priority=account.priority,
             inactive="it is disabled" if not account.enabled else _lacking(missing),
+            limit=self.allowances.limit(f"account/{provider}/{name}", account.limits),
+            allowances=self.allowances.of_account(f"{provider}/{name}", account, settings),
         )
 
     def _proxy(self, name: str | None) -> OutboundProxy | None:

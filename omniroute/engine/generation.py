@@ -118,6 +118,7 @@ class Generation:
         target = exchange.target
         if exchange.usage is not None and target is not None and target.facts.price is not None:
             exchange.cost = cost_of(exchange.usage, target.facts.price)
+        exchange.end()
         for done in pipeline.observers:
             try:
                 done(exchange, reply)

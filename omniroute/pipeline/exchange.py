@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omniroute.pipeline.patterns import Bar
     from omniroute.pipeline.stream import Stream
     from omniroute.routing.directory import Account, Member, Target
+    from omniroute.routing.outcomes import Outcome
     from omniroute.routing.plan import Plan
     from omniroute.wire.bridge import CrossTap, WatchTap
 
@@ -194,7 +195,11 @@ class Exchange:
             self.usage = self.watch.usage or self.usage
             self.finish = self.watch.finish or self.finish
             self.problem = self.watch.cut or self.problem
-        for ending in self.endings:
+
+    def end(self) -> None:
+        """What it used and cost is known: tell those that wait for it. Once, whatever happened."""
+        endings, self.endings = self.endings, []
+        for ending in endings:
             ending(self.problem)
 
     def reference(self) -> Reference:
@@ -227,7 +232,7 @@ class Reply:
     the client gets beside the gateway's own.
     """
 
-    __slots__ = ("answer", "body", "headers", "problem", "received", "status", "stream")
+    __slots__ = ("answer", "body", "headers", "outcome", "problem", "received", "status", "stream")
 
     def __init__(
         self,
@@ -244,6 +249,8 @@ class Reply:
         self.stream = stream
         self.headers = headers if headers is not None else {}
         self.problem = problem
+        self.outcome: Outcome | None = None
+        """What the problem means for what comes next, where a row of the provider's own says so."""
         self.answer: Answer | None = None
         """The plain answer, once it has been read for a translation."""
         self.received: Mapping[str, str] = received if received is not None else {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from omniroute.config.settings import Key
 from omniroute.errors import Problem, Refused
 from omniroute.pipeline.patterns import Test, any_of, networks
+from omniroute.state.limits import Limit
+from omniroute.state.quota import Allowance, Ledger
 
 LOOPBACK = networks(["127.0.0.0/8", "::1/128"])
 
@@ -26,10 +28,32 @@ OUT_OF_SCOPE = Problem(
 class Caller:
     """A known client. `None` in a test's place means "all"."""
 
-    __slots__ = ("_endpoints", "_ips", "_models", "_providers", "enabled", "expires", "name", "scopes")
+    __slots__ = (
+        "_endpoints",
+        "_ips",
+        "_models",
+        "_providers",
+        "budget",
+        "enabled",
+        "expires",
+        "ledger",
+        "limit",
+        "name",
+        "scopes",
+    )
 
-    def __init__(self, name: str, key: Key) -> None:
+    def __init__(
+        self,
+        name: str,
+        key: Key,
+        limit: Limit | None = None,
+        budget: Allowance | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.name = name
+        self.limit = limit
+        self.budget = budget
+        self.ledger = ledger
         self.enabled = key.enabled
         self.scopes = frozenset(key.scopes)
         self.expires = expiry(key.expires)
@@ -47,6 +71,16 @@ class Caller:
         if self._providers is not None and not self._providers(provider):
             return False
         return self._models is None or self._models(name) or self._models(target)
+
+    def broke(self, now: float) -> float | None:
+        """When its budget is there again, if it is spent (`inf`: never by itself)."""
+        if self.budget is None or self.ledger is None:
+            return None
+        return self.ledger.spent(self.budget, now)
+
+    def thrifty(self, now: float) -> bool:
+        """Whether only what costs nothing is open to it: a soft budget is spent."""
+        return self.budget is not None and not self.budget.hard and self.broke(now) is not None
 
     def may_ask(self, name: str) -> bool:
         """Whether the name itself is in its model list."""
@@ -70,8 +104,13 @@ class Keyring:
 
     __slots__ = ("_callers", "_open", "required")
 
-    def __init__(self, keys: Mapping[str, Key], required: bool | None) -> None:
-        self._callers = {_digest_of(key): Caller(name, key) for name, key in keys.items()}
+    def __init__(
+        self,
+        keys: Mapping[str, Key],
+        required: bool | None,
+        caller: Callable[[str, Key], Caller] = Caller,
+    ) -> None:
+        self._callers = {_digest_of(key): caller(name, key) for name, key in keys.items()}
         self.required = bool(keys) if required is None else required
         self._open = required is False
 
@@ -98,6 +137,10 @@ class Keyring:
 
     def find(self, presented: str) -> Caller | None:
         return self._callers.get(hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest())
+
+    @property
+    def callers(self) -> list[Caller]:
+        return sorted(self._callers.values(), key=lambda caller: caller.name)
 
     def named(self, name: str) -> Caller | None:
         """The caller that the config calls so."""

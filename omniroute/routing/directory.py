@@ -14,10 +14,18 @@ from omniroute.config.settings import Model, Timeouts
 from omniroute.config.settings import Provider as ProviderSettings
 from omniroute.pipeline.parts import Edit
 from omniroute.routing.strategy import Strategy
+from omniroute.state.breaker import BreakerRules
+from omniroute.state.limits import Limit
+from omniroute.state.quota import Allowance
 from omniroute.upstream.authorization import Authorization
 from omniroute.wire.codec import Dialect, ModelCard, Wire
 
 When = Callable[[Mapping[str, Any]], bool]
+
+
+def _unlimited(name: str, model: Model) -> Limit | None:
+    return None
+
 
 OPEN_MODELS_KEPT = 2000
 """Targets of open model lists that a provider remembers."""
@@ -46,6 +54,8 @@ class Account:
     weight: float = 1
     priority: int = 0
     inactive: str | None = None
+    limit: Limit | None = None
+    allowances: tuple[Allowance, ...] = ()
 
     @property
     def id(self) -> str:
@@ -76,6 +86,11 @@ class Provider:
     accounts: tuple[Account, ...]
     strategy: Strategy
     edits: tuple[Edit, ...] = ()
+    breaker: BreakerRules = field(default_factory=BreakerRules)
+    limit: Limit | None = None
+    model_limit: Callable[[str, Model], Limit | None] = _unlimited
+    allowances: tuple[Allowance, ...] = ()
+    """Budgets of the provider and of its tier."""
     _targets: dict[str, Target] = field(default_factory=dict)
 
     @property
@@ -129,7 +144,19 @@ class Provider:
             thinking_max=_int(thinking.max) if thinking else None,
         )
         health_id = f"target/{self.name}/{name}#{self.identity}"
-        return Target(f"{self.name}/{name}", self, name, model, upstreams, dialect, health_id)
+        full = f"{self.name}/{name}"
+        own = self.model_limit(full, model)
+        return Target(
+            full,
+            self,
+            name,
+            model,
+            upstreams,
+            dialect,
+            health_id,
+            breaker=full if self.settings.breaker.scope == "target" else self.name,
+            limits=tuple(limit for limit in (own, self.limit) if limit is not None),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,11 +171,23 @@ class Target:
     dialect: Dialect
     health_id: str
     """By what name its health is kept."""
+    breaker: str = ""
+    """The name of the breaker that guards it: its own, or that of its provider."""
+    limits: tuple[Limit, ...] = ()
+    """Those of the model, then those of the provider."""
 
     def upstream(self, client_wire: str) -> Upstream:
         """The client's own format where the target speaks it, else the provider's first."""
         found = self.upstreams.get(client_wire)
         return found if found is not None else next(iter(self.upstreams.values()))
+
+    @property
+    def free(self) -> bool:
+        """Whether it is known to cost nothing."""
+        price = self.facts.price
+        if price is None:
+            return self.provider.settings.tier == "free"
+        return not (price.input or price.output)
 
     @property
     def timeouts(self) -> Timeouts:

@@ -42,6 +42,11 @@ class Facts:
         }
 
 
+def estimated_tokens(exchange: Exchange) -> int:
+    """Of the prompt, before anything is known of it but its size."""
+    return len(exchange.request.body) // BYTES_PER_TOKEN
+
+
 def facts_of(exchange: Exchange) -> Facts:
     """What the planner may know of an exchange."""
     return Facts(
@@ -49,7 +54,7 @@ def facts_of(exchange: Exchange) -> Facts:
         wire=exchange.wire.name,
         operation=exchange.endpoint.operation,
         stream=exchange.stream,
-        tokens=len(exchange.request.body) // BYTES_PER_TOKEN,
+        tokens=estimated_tokens(exchange),
         headers=exchange.request.headers,
         caller=exchange.caller,
         document=lambda: exchange.doc,

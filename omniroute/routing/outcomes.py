@@ -1,99 +1,103 @@
-"""What a failure means for what comes next: the table of BEHAVIOUR 2, as data.
+"""What a failure means for what comes next: the table of BEHAVIOUR 2, which `catalog/outcomes.yaml` holds.
 
 Read a row as: try the same target again? rest whom, for how long? go on to the next target?
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal, get_args
 
+from omniroute.catalog.read import read_outcomes
+from omniroute.config.settings import Outcome as Row
+from omniroute.config.units import Duration
 from omniroute.errors import Problem, ProblemKind
 from omniroute.state.cooldowns import Pace
 
-Onward = Literal["yes", "no", "larger", "content_filter", "invalid_request"]
+Onward = Literal["always", "never", "larger", "content_filter", "invalid_request"]
+
+PACES: frozenset[str] = frozenset(get_args(Pace))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`again`: the same account may be tried again. `other`: another account of the target may.
+    """`retry`: the same account may be tried again. `other_account`: another account of the target may.
 
     `rest` is the pace of the account's rest (None: it stays untouched), `seconds` its length where that is fixed,
-    `model_only` whether only this model of the account rests. `onward`: `larger` goes on to targets with a larger
+    `lockout` whether only this model of the account rests. `next`: `larger` goes on to targets with a larger
     context only; `content_filter` and `invalid_request` only where the combo's `fallback_on` says so.
     """
 
-    again: bool = False
-    other: bool = False
+    retry: bool = False
+    other_account: bool = False
     rest: Pace | None = None
     seconds: float | None = None
-    model_only: bool = False
-    onward: Onward = "yes"
+    lockout: bool = False
+    next: Onward = "always"
 
 
-_UNWELL = Outcome(again=True, other=True, rest="transient")
-_LIMITED = Outcome(other=True, rest="limited")
-_CLIENTS_MISTAKE = Outcome(onward="invalid_request")
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The shipped outcomes."""
 
-OUTCOMES: dict[ProblemKind, Outcome] = {
-    "bad_gateway": _UNWELL,
-    "server": _UNWELL,
-    "overloaded": _UNWELL,
-    "unavailable": _UNWELL,
-    "timeout": _UNWELL,
-    "rate_limit": _LIMITED,
-    "quota": _LIMITED,
-    "authentication": Outcome(other=True, rest="permanent"),
-    "permission": Outcome(other=True, rest="fixed", seconds=600),
-    "billing": Outcome(other=True, rest="fixed", seconds=3600),
-    "model_not_found": Outcome(other=True, rest="fixed", seconds=600, model_only=True),
-    "not_found": Outcome(other=True, rest="fixed", seconds=600, model_only=True),
-    "context_length": Outcome(onward="larger"),
-    "too_large": Outcome(onward="larger"),
-    "content_filter": Outcome(onward="content_filter"),
-    "invalid_request": _CLIENTS_MISTAKE,
-    "method_not_allowed": _CLIENTS_MISTAKE,
-    "cancelled": Outcome(onward="no"),
-}
-
-_TELLING: tuple[ProblemKind, ...] = (
-    "invalid_request",
-    "content_filter",
-    "context_length",
-    "too_large",
-    "rate_limit",
-    "quota",
-    "overloaded",
-    "timeout",
-    "unavailable",
-    "server",
-    "bad_gateway",
-    "billing",
-    "model_not_found",
-    "not_found",
-    "permission",
-    "authentication",
-)
-"""Which failure to tell the client of when all targets failed: the first in this order says most."""
+    kinds: Mapping[str, Outcome]
+    codes: Mapping[str, Outcome]
+    telling: Mapping[str, int]
 
 
-_OTHER_TARGET = Outcome()
-
-OUTCOMES_BY_CODE: dict[str, Outcome] = {
-    "cannot_express": _OTHER_TARGET,
-    "unsupported_content": _OTHER_TARGET,
-    "unsupported_operation": _OTHER_TARGET,
-    "previous_response_not_found": _OTHER_TARGET,
-}
-"""What one target's format cannot say another's may: the request is at fault only if all refuse it."""
+@cache
+def table() -> Table:
+    """Read once: it is a constant of the program. Raises `KeyError` when it lacks a kind of problem."""
+    written = read_outcomes()
+    kinds = {kind: _outcome(written["kinds"][kind]) for kind in get_args(ProblemKind)}
+    codes = {code: _outcome(row) for code, row in written["codes"].items()}
+    return Table(kinds, codes, {kind: place for place, kind in enumerate(written["telling"])})
 
 
 def outcome_of(problem: Problem) -> Outcome:
-    by_code = OUTCOMES_BY_CODE.get(problem.code) if problem.code is not None else None
-    return by_code if by_code is not None else OUTCOMES[problem.kind]
+    """What the shipped table says of a problem: by its code, else by its kind."""
+    known = table()
+    by_code = known.codes.get(problem.code) if problem.code is not None else None
+    return by_code if by_code is not None else known.kinds[problem.kind]
+
+
+def by_code(problem: Problem) -> bool:
+    """Whether the gateway itself found that one target cannot serve what another may."""
+    return problem.code in table().codes
+
+
+def changed(outcome: Outcome, row: Row) -> Outcome:
+    """The outcome with what a provider's own row says otherwise."""
+    if row.retry is not None:
+        outcome = replace(outcome, retry=row.retry)
+    if row.other_account is not None:
+        outcome = replace(outcome, other_account=row.other_account)
+    if row.lockout is not None:
+        outcome = replace(outcome, lockout=row.lockout)
+    if row.next is not None:
+        outcome = replace(outcome, next=row.next)
+    if row.cooldown is not None:
+        seconds = float(row.cooldown)
+        outcome = replace(outcome, rest="fixed" if seconds else None, seconds=seconds or None)
+    return outcome
 
 
 def most_telling(problems: list[Problem]) -> Problem:
     """The one of several failures that tells the client most. `problems` is not empty."""
-    rank = {kind: place for place, kind in enumerate(_TELLING)}
+    rank = table().telling
     return min(problems, key=lambda p: rank.get(p.kind, len(rank)))
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    cooldown = row.get("cooldown", "none")
+    pace: Any = None if cooldown == "none" else cooldown if cooldown in PACES else "fixed"
+    return Outcome(
+        retry=row.get("retry", False),
+        other_account=row.get("other_account", False),
+        rest=pace,
+        seconds=Duration.parse(cooldown) if pace == "fixed" else None,
+        lockout=row.get("lockout", False),
+        next=row.get("next", "always"),
+    )

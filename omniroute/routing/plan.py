@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from omniroute.routing.directory import Account, Combo, Directory, Found, Member, Provider, Target
+from omniroute.routing.directory import Combo, Directory, Found, Member, Provider, Target
 from omniroute.routing.facts import Facts
+from omniroute.routing.standing import Cause, hindrance
 from omniroute.routing.strategy import Turn
-from omniroute.state.cooldowns import Rest
 from omniroute.state.state import State
 
 Verdict = Literal["in", "out", "later"]
@@ -26,8 +26,8 @@ DEEPEST = 5
 class Step:
     """One target of a plan. `ready_at` (epoch seconds) is when a `later` target becomes usable.
 
-    `path` are the combos and members that led here, for strategies to count what was taken. `cause` is set for
-    what is out by decision of the operator: switched off, or not for this caller.
+    `path` are the combos and members that led here, for strategies to count what was taken. `cause` is why it is
+    not in: by decision of the operator (switched off, not for this caller), or by what happened.
     """
 
     target: Target
@@ -36,7 +36,7 @@ class Step:
     ready_at: float | None = None
     member: Member | None = None
     path: tuple[tuple[Combo, Member], ...] = ()
-    cause: Literal["disabled", "forbidden"] | None = None
+    cause: Literal["disabled", "forbidden"] | Cause | None = None
 
 
 @dataclass(slots=True)
@@ -82,14 +82,6 @@ def account_turn(provider: Provider, facts: Facts, state: State, now: float, dic
 def combo_turn(combo: Combo, facts: Facts, state: State, now: float, dice: random.Random) -> Turn:
     """The turn in which the members of a combo are ordered."""
     return Turn(f"combo/{combo.name}", facts, state.rotation, dice, now)
-
-
-def account_rest(account: Account, model: str, state: State) -> Rest | None:
-    """Why an account rests for this model: all of it, or the model alone."""
-    cooldowns = state.cooldowns
-    return cooldowns.resting(account.id, account.identity) or cooldowns.resting(
-        f"{account.id}/{model}", account.identity
-    )
 
 
 @dataclass(slots=True)
@@ -141,14 +133,16 @@ class _Planner:
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
         if any(barred(provider.name, target.name) for barred in self.facts.barred):
             return Step(target, "out", "a filter keeps it out", cause="forbidden")
-        active = [a for a in provider.accounts if a.inactive is None]
-        if not active:
+        if not any(a.inactive is None for a in provider.accounts):
             return Step(target, "out", _why_inactive(provider))
-        rests = [account_rest(a, target.model, self.state) for a in active]
-        if all(rests):
-            rest = min((r for r in rests if r is not None), key=lambda r: r.until)
-            back = rest.until if rest.until != float("inf") else None
-            return Step(target, "later" if back is not None else "out", rest.reason, back)
+        if caller is not None and caller.thrifty(self.now) and not target.free:
+            return Step(target, "out", f"the soft budget of key {caller.name} is spent", cause="budget")
+        hindered = hindrance(target, self.state, self.now, self.facts.tokens)
+        if hindered is not None:
+            later = hindered.ready_at is not None
+            return Step(
+                target, "later" if later else "out", hindered.reason, hindered.ready_at, cause=hindered.cause
+            )
         return Step(target, "in", "usable")
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from omniroute.declare import Options, stage
 from omniroute.errors import Problem, UpstreamError
+from omniroute.pipeline.charges import Permit
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Around, Handler
 from omniroute.pipeline.site import Site
 from omniroute.routing.attempt import OUR_FAULT, watched
 from omniroute.routing.directory import Account, Provider, Target
-from omniroute.routing.facts import facts_of
+from omniroute.routing.facts import Facts, facts_of
 from omniroute.routing.outcomes import Outcome, outcome_of
-from omniroute.routing.plan import account_rest, account_turn
+from omniroute.routing.plan import account_turn
+from omniroute.routing.standing import Hindrance, account_hindrance
 from omniroute.state.state import State
+
+UNWELL = frozenset(("bad_gateway", "server", "overloaded", "unavailable", "timeout"))
+"""Kinds of problems that count for the breaker: connect errors, timeouts, 5xx."""
+
+PLAIN_TOTAL = 600.0
+"""Seconds that all tries for a plain answer may take together, where no `timeouts.total` says so."""
 
 
 @stage("retry", needs=["target"], example="retry")
@@ -22,7 +31,8 @@ class Retry(Options, frozen=True, kw_only=True):
     """Tries one target with its accounts, as the provider's `retry` says.
 
     An account that failed rests as the outcome table says: until `Retry-After` when it is limited, 5 s doubling to
-    5 min when the upstream is unwell, until its credential changes when it was refused. A success heals.
+    5 min when the upstream is unwell, until its credential changes when it was refused. A success heals. Limits are
+    kept here, and the breaker is told how each attempt went.
     """
 
     def build(self, site: Site) -> Around:
@@ -40,41 +50,70 @@ class Retry(Options, frozen=True, kw_only=True):
 class _Attempts:
     """The attempts at one target for one request."""
 
-    __slots__ = ("_began", "_exchange", "_sent", "_state", "_target", "_tries")
+    __slots__ = ("_began", "_deadline", "_exchange", "_facts", "_sent", "_state", "_target", "_tries")
 
     def __init__(self, exchange: Exchange, target: Target, state: State) -> None:
         self._exchange = exchange
         self._target = target
         self._state = state
+        self._facts: Facts = facts_of(exchange)
         self._tries = 0
         self._began = state.clock()
         """Failures of one request, like those of concurrent ones, count once."""
         self._sent = self._began
         """When the latest attempt went out."""
+        total = target.timeouts.total or (math.inf if exchange.stream else PLAIN_TOTAL)
+        self._deadline = self._began + total
 
     async def run(self, proceed: Handler) -> Reply:
-        provider = self._target.provider
-        facts = facts_of(self._exchange)
-        turn = account_turn(provider, facts, self._state, self._state.clock(), self._state.dice)
-        accounts = [a for a in provider.strategy.order(provider.accounts, turn) if self._usable(a)]
-        reply = refusal(_no_account(provider))
+        provider, state = self._target.provider, self._state
+        turn = account_turn(provider, self._facts, state, self._began, state.dice)
+        accounts = [a for a in provider.strategy.order(provider.accounts, turn) if a.inactive is None]
+        reply = refusal(_no_account(provider, None))
         while accounts:
             account = accounts.pop(0)
+            hindered = account_hindrance(
+                account, self._target.model, state, state.clock(), self._facts.tokens
+            )
+            if hindered is not None:
+                reply = reply if self._tries else refusal(_no_account(provider, hindered))
+                continue
             if account is not self._exchange.account:
                 provider.strategy.taken(account.name, turn)
-            reply = await self._once(account, proceed)
+            reply = await self._attempt(account, proceed)
             if reply.problem is None:
-                self._served_by(account, reply)
                 return reply
-            outcome = outcome_of(reply.problem)
-            self._rest(account, reply.problem, outcome)
-            if outcome.again:
-                if self._tries >= provider.settings.retry.attempts:
+            outcome = reply.outcome or outcome_of(reply.problem)
+            if outcome.retry:
+                pause = self._pause(provider, reply.problem)
+                if self._tries >= provider.settings.retry.attempts or state.clock() + pause >= self._deadline:
                     return reply
-                await asyncio.sleep(self._pause(provider, reply.problem))
+                await asyncio.sleep(pause)
                 accounts.append(account)
-            elif not outcome.other:
+            elif not outcome.other_account:
                 return reply
+        return reply
+
+    async def _attempt(self, account: Account, proceed: Handler) -> Reply:
+        """One attempt, with leave of the limits and the breaker; what it came to is noted where it belongs."""
+        target, state = self._target, self._state
+        permit = await Permit.of(self._exchange, account, target, self._facts.tokens, state)
+        if permit is None:
+            return refusal(_limited(account, target))
+        if not state.breakers.enter(target.breaker, target.provider.identity):
+            permit.give_back()
+            return refusal(_broken(target))
+        try:
+            reply = await self._once(account, proceed)
+        except BaseException:
+            state.breakers.leave(target.breaker)
+            permit.end()
+            raise
+        if reply.problem is None:
+            self._served_by(account, permit)
+        else:
+            permit.end()
+            self._failed(account, reply.problem, reply.outcome or outcome_of(reply.problem))
         return reply
 
     async def _once(self, account: Account, proceed: Handler) -> Reply:
@@ -88,33 +127,60 @@ class _Attempts:
         except UpstreamError as error:
             return refusal(error.problem)
 
-    def _usable(self, account: Account) -> bool:
-        return account.inactive is None and account_rest(account, self._target.model, self._state) is None
-
-    def _served_by(self, account: Account, reply: Reply) -> None:
+    def _served_by(self, account: Account, permit: Permit) -> None:
         """The first content is here: the account is well, unless the stream is cut later on."""
-        cooldowns = self._state.cooldowns
-        cooldowns.heal(account.id, self._sent)
-        cooldowns.heal(f"{account.id}/{self._target.model}", self._sent)
-        if reply.stream is not None:
-            self._exchange.endings.append(lambda problem: self._ended(account, problem))
+        state, target = self._state, self._target
+        state.cooldowns.heal(account.id, self._sent)
+        state.cooldowns.heal(f"{account.id}/{target.model}", self._sent)
+        state.breakers.succeeded(
+            target.breaker, target.provider.identity, target.provider.breaker, self._sent
+        )
+        self._exchange.endings.append(lambda problem: self._ended(account, permit, problem))
 
-    def _ended(self, account: Account, problem: Problem | None) -> None:
+    def _ended(self, account: Account, permit: Permit, problem: Problem | None) -> None:
+        permit.charge()
         if problem is not None and problem.code not in OUR_FAULT:
-            self._rest(account, problem, outcome_of(problem))
+            self._failed(account, problem, outcome_of(problem))
 
-    def _rest(self, account: Account, problem: Problem, outcome: Outcome) -> None:
-        if outcome.rest is None or self._exchange.endpoint.operation != "chat":
+    def _failed(self, account: Account, problem: Problem, outcome: Outcome) -> None:
+        if self._exchange.endpoint.operation != "chat":
             # A provider that cannot count tokens is none the worse at answering.
+            self._state.breakers.leave(self._target.breaker)
+            return
+        self._count(problem)
+        if problem.kind == "quota":
+            self._mark_spent(account, problem)
+        if outcome.rest is None:
             return
         self._state.cooldowns.rest(
-            f"{account.id}/{self._target.model}" if outcome.model_only else account.id,
+            f"{account.id}/{self._target.model}" if outcome.lockout else account.id,
             account.identity,
             pace=outcome.rest,
             reason=f"{problem.kind.replace('_', ' ')}: {problem.message}",
             seconds=problem.retry_after if outcome.seconds is None else outcome.seconds,
             began=self._began,
         )
+
+    def _count(self, problem: Problem) -> None:
+        """For the breaker: an answer that refuses is a sign of life, and one of our own says nothing."""
+        target = self._target
+        breakers, identity, rules = self._state.breakers, target.provider.identity, target.provider.breaker
+        if problem.code in OUR_FAULT or problem.kind == "cancelled":
+            breakers.leave(target.breaker)
+        elif problem.kind in UNWELL:
+            breakers.failed(target.breaker, identity, rules, problem.message, self._sent)
+        else:
+            breakers.succeeded(target.breaker, identity, rules, self._sent)
+
+    def _mark_spent(self, account: Account, problem: Problem) -> None:
+        """The provider says that a quota is used up: the shortest of those declared is, until it resets."""
+        if not account.allowances:
+            return
+        now = self._state.clock()
+        until = now + problem.retry_after if problem.retry_after else None
+        ledger = self._state.ledger
+        spent = min(account.allowances, key=lambda a: ledger.standing(a, now).resets_in or math.inf)
+        ledger.declare_spent(spent, until)
 
     def _pause(self, provider: Provider, problem: Problem) -> float:
         """Exponential with full jitter; what the upstream asked for counts when it is short enough to wait for."""
@@ -124,7 +190,26 @@ class _Attempts:
         return max(self._state.dice.uniform(0, longest), asked if asked <= retry.max_wait else 0.0)
 
 
-def _no_account(provider: Provider) -> Problem:
+def _no_account(provider: Provider, hindered: Hindrance | None) -> Problem:
+    why = f": {hindered.reason}" if hindered is not None else ""
     return Problem(
-        kind="unavailable", code="no_account", message=f"No account of {provider.name} can be used now."
+        kind="rate_limit" if hindered is not None and hindered.cause == "limit" else "unavailable",
+        code="no_account",
+        message=f"No account of {provider.name} can be used now{why}.",
+    )
+
+
+def _limited(account: Account, target: Target) -> Problem:
+    return Problem(
+        kind="rate_limit",
+        code="limit_reached",
+        message=f"A limit that the gateway keeps for {target.name} was reached.",
+    )
+
+
+def _broken(target: Target) -> Problem:
+    return Problem(
+        kind="unavailable",
+        code="breaker_open",
+        message=f"The breaker of {target.breaker} is open.",
     )

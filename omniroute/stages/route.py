@@ -14,7 +14,7 @@ from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Directory
 from omniroute.routing.explain import explanation
 from omniroute.routing.facts import Facts, facts_of
-from omniroute.routing.outcomes import OUTCOMES_BY_CODE, most_telling, outcome_of
+from omniroute.routing.outcomes import by_code, most_telling, outcome_of
 from omniroute.routing.plan import Plan, Step, combo_turn, plan
 from omniroute.state.state import State
 
@@ -81,7 +81,7 @@ class _Journey:
             last = reply = await self._try(step, proceed)
             if reply.problem is None:
                 return reply
-            if not self._goes_on(step, reply.problem):
+            if not self._goes_on(step, reply, reply.problem):
                 return reply
         refused = refusal(self._all_failed(directory))
         if last is not None and len(self._problems) == 1:
@@ -99,22 +99,22 @@ class _Journey:
         except UpstreamError as error:
             reply = refusal(error.problem)
         except Refused as error:
-            if error.problem.code not in OUTCOMES_BY_CODE:
+            if not by_code(error.problem):
                 raise
             reply = refusal(error.problem)
         if reply.problem is not None:
             exchange.tried.append(Tried(step.target.name, reply.problem.message, reply.problem.http_status))
         return reply
 
-    def _goes_on(self, step: Step, problem: Problem) -> bool:
+    def _goes_on(self, step: Step, reply: Reply, problem: Problem) -> bool:
         """Whether the next target is tried after this failure (the table of outcomes)."""
         self._problems.append(problem)
-        onward = outcome_of(problem).onward
+        onward = (reply.outcome or outcome_of(problem)).next
         if onward == "larger":
             self._larger_than = step.target.facts.context or self._larger_than or 0
             return len(self._plan.steps) > 1
-        if onward in ("yes", "no"):
-            return onward == "yes"
+        if onward in ("always", "never"):
+            return onward == "always"
         return any(onward in combo.fallback_on for combo, _ in step.path)
 
     def _fits(self, step: Step) -> bool:

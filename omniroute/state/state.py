@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable
 
+from omniroute.state.breaker import Breakers
 from omniroute.state.cooldowns import Cooldowns
 from omniroute.state.health import Health
+from omniroute.state.limits import LimitBook
+from omniroute.state.quota import Ledger
 from omniroute.state.responses import ResponseStore
 from omniroute.state.rotation import Rotation
 from omniroute.state.shared import Local, Shared
 from omniroute.state.shelf import Shelf
+from omniroute.state.transitions import Transitions
 
 
 class State:
@@ -30,6 +35,12 @@ class State:
         self.shared: Shared = shared if shared is not None else Local(clock)
         self.blobs = Shelf(clock)
         self.dice = dice if dice is not None else random.Random()
+        self.gateway = secrets.token_hex(6)
+        """What tells this process from the others that share a store."""
+        self.transitions = Transitions(clock)
+        self.breakers = Breakers(clock, self.shared, self.transitions)
+        self.limits = LimitBook(clock, self.shared, self.gateway)
+        self.ledger = Ledger(clock, self.shared, self.transitions)
         self.cooldowns = Cooldowns(clock)
         self.health = Health(clock)
         self.rotation = Rotation(clock)

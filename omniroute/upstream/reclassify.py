@@ -7,23 +7,26 @@ from typing import get_args
 
 import msgspec
 
-from omniroute.config.settings import Outcome
+from omniroute.config.settings import Outcome as Row
 from omniroute.errors import Problem, ProblemKind
+from omniroute.routing.outcomes import Outcome, changed, outcome_of
 
 KINDS = frozenset(get_args(ProblemKind))
 
 
 def reclassified(
-    problem: Problem, rows: Sequence[Outcome], status: int, headers: Mapping[str, str]
-) -> Problem:
-    """The problem with the kind of the first row that fits. `headers` have lower-case names."""
+    problem: Problem, rows: Sequence[Row], status: int, headers: Mapping[str, str]
+) -> tuple[Problem, Outcome | None]:
+    """The problem with the kind of the first row that fits, and what that row says comes next (None: what the kind
+    says). `headers` have lower-case names."""
     for row in rows:
         if row.kind in KINDS and _fits(row, problem, status, headers):
-            return msgspec.structs.replace(problem, kind=row.kind, status=0)
-    return problem
+            problem = msgspec.structs.replace(problem, kind=row.kind, status=0)
+            return problem, changed(outcome_of(problem), row)
+    return problem, None
 
 
-def _fits(row: Outcome, problem: Problem, status: int, headers: Mapping[str, str]) -> bool:
+def _fits(row: Row, problem: Problem, status: int, headers: Mapping[str, str]) -> bool:
     if row.status and status not in row.status:
         return False
     if row.text is not None and row.text.lower() not in f"{problem.native or ''} {problem.message}".lower():

@@ -217,9 +217,11 @@ async def _not_streamed(
 def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, outgoing: Outgoing) -> Reply:
     headers = {name.lower(): value for name, value in inbound.headers.items()}
     problem = outgoing.wire.read_error(inbound.status, headers, body)
-    problem = reclassified(problem, target.provider.settings.outcomes, inbound.status, headers)
+    problem, outcome = reclassified(problem, target.provider.settings.outcomes, inbound.status, headers)
     problem = redacted(problem, account.secrets)
-    return Reply(inbound.status, body=body, problem=problem, received=inbound.headers)
+    reply = Reply(inbound.status, body=body, problem=problem, received=inbound.headers)
+    reply.outcome = outcome
+    return reply
 
 
 def _outbound(exchange: Exchange, target: Target, account: Account, outgoing: Outgoing) -> Outbound:

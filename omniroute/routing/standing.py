@@ -1,0 +1,99 @@
+"""Whether something may be used right now, and if not, why and until when. No I/O.
+
+Asked by the planner for every target and by `retry` for every account, in the same words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from omniroute.routing.directory import Account, Target
+from omniroute.state.quota import Allowance
+from omniroute.state.state import State
+
+Cause = Literal["cooldown", "breaker", "limit", "quota", "budget"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why not. `ready_at` is in epoch seconds; None when time alone does not mend it, or nobody knows when."""
+
+    cause: Cause
+    reason: str
+    ready_at: float | None = None
+    hard: bool = False
+    """A budget that refuses, rather than sending elsewhere."""
+
+
+def hindrance(target: Target, state: State, now: float, tokens: int) -> Hindrance | None:
+    """Why a target cannot be used now by anybody, or None: its provider, the model, then all of its accounts."""
+    found = _of_provider(target, state, now, tokens)
+    if found is not None:
+        return found
+    active = [a for a in target.provider.accounts if a.inactive is None]
+    hindrances = [account_hindrance(a, target.model, state, now, tokens) for a in active]
+    if not hindrances or None in hindrances:
+        return None
+    return min(
+        (h for h in hindrances if h is not None),
+        key=lambda h: h.ready_at if h.ready_at is not None else math.inf,
+    )
+
+
+def account_hindrance(
+    account: Account, model: str, state: State, now: float, tokens: int
+) -> Hindrance | None:
+    """Why an active account cannot be used for this model now, or None."""
+    cooldowns = state.cooldowns
+    rest = cooldowns.resting(account.id, account.identity) or cooldowns.resting(
+        f"{account.id}/{model}", account.identity
+    )
+    if rest is not None:
+        return Hindrance("cooldown", rest.reason, None if rest.until == math.inf else rest.until)
+    if account.allowances:
+        spent = _spent(account.allowances, state, now)
+        if spent is not None:
+            return spent
+    if account.limit is not None:
+        full = account.limit.full(now, tokens)
+        if full is not None:
+            return Hindrance("limit", *full)
+    return None
+
+
+def _of_provider(target: Target, state: State, now: float, tokens: int) -> Hindrance | None:
+    provider = target.provider
+    blocked = state.breakers.blocked(target.breaker, provider.identity, now)
+    if blocked is not None:
+        return Hindrance("breaker", *blocked)
+    if provider.allowances:
+        spent = _spent(provider.allowances, state, now)
+        if spent is not None:
+            return spent
+    for limit in target.limits:
+        full = limit.full(now, tokens)
+        if full is not None:
+            return Hindrance("limit", *full)
+    return None
+
+
+def _spent(allowances: Iterable[Allowance], state: State, now: float) -> Hindrance | None:
+    """The allowance that is used up for the longest."""
+    worst: Hindrance | None = None
+    for allowance in allowances:
+        again = state.ledger.spent(allowance, now)
+        if again is None:
+            continue
+        reason = f"{allowance.sort} spent: {allowance.limit:g} {allowance.unit} {allowance.window.name}"
+        found = Hindrance(
+            allowance.sort,
+            f"{reason} ({allowance.subject})",
+            None if again == math.inf else again,
+            hard=allowance.sort == "budget" and allowance.hard,
+        )
+        if worst is None or (found.ready_at or math.inf) > (worst.ready_at or math.inf):
+            worst = found
+    return worst
