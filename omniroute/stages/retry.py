@@ -23,7 +23,7 @@ UNWELL = frozenset(("bad_gateway", "server", "overloaded", "unavailable", "timeo
 """Kinds of problems that count for the breaker: connect errors, timeouts, 5xx."""
 
 PLAIN_TOTAL = 600.0
-"""Seconds that all tries for a plain answer may take together, where no `timeouts.total` says so."""
+"""Seconds after which a plain answer is not tried for again at the same target."""
 
 
 @stage("retry", needs=["target"], example="retry")
@@ -62,24 +62,25 @@ class _Attempts:
         """Failures of one request, like those of concurrent ones, count once."""
         self._sent = self._began
         """When the latest attempt went out."""
-        total = target.timeouts.total or (math.inf if exchange.stream else PLAIN_TOTAL)
-        self._deadline = self._began + total
+        whole = max(PLAIN_TOTAL, target.timeouts.total or 0.0)
+        self._deadline = math.inf if exchange.stream else self._began + whole
 
     async def run(self, proceed: Handler) -> Reply:
         provider, state = self._target.provider, self._state
         turn = account_turn(provider, self._facts, state, self._began, state.dice)
         accounts = [a for a in provider.strategy.order(provider.accounts, turn) if a.inactive is None]
         reply = refusal(_no_account(provider, None))
+        tried: set[str] = set()
         while accounts:
             account = accounts.pop(0)
-            hindered = account_hindrance(
-                account, self._target.model, state, state.clock(), self._facts.tokens
-            )
+            # One that is tried again rests because of this very request: that is no reason not to.
+            hindered = None if account.name in tried else self._hindered(account)
             if hindered is not None:
                 reply = reply if self._tries else refusal(_no_account(provider, hindered))
                 continue
-            if account is not self._exchange.account:
+            if account.name not in tried:
                 provider.strategy.taken(account.name, turn)
+            tried.add(account.name)
             reply = await self._attempt(account, proceed)
             if reply.problem is None:
                 return reply
@@ -93,6 +94,10 @@ class _Attempts:
             elif not outcome.other_account:
                 return reply
         return reply
+
+    def _hindered(self, account: Account) -> Hindrance | None:
+        state = self._state
+        return account_hindrance(account, self._target.model, state, state.clock(), self._facts.tokens)
 
     async def _attempt(self, account: Account, proceed: Handler) -> Reply:
         """One attempt, with leave of the limits and the breaker; what it came to is noted where it belongs."""

@@ -193,6 +193,15 @@ def _none_usable(made: Plan, wait: float | None, tried: tuple[Tried, ...]) -> Pr
             code="model_disabled",
             message=f"The model {made.asked!r} is switched off: {made.steps[0].reason}.",
         )
+    if "budget" in causes and causes <= {"budget", "disabled", "forbidden"}:
+        spent = next(step for step in made.steps if step.cause == "budget")
+        return Problem(
+            kind="billing",
+            code="budget_spent",
+            message=f"No target of {made.asked!r} may be paid for now: {spent.reason}.",
+            retry_after=wait,
+            tried=tried,
+        )
     limited = any(s.verdict == "later" and s.reason.startswith(LIMITED) for s in made.steps)
     why = "; ".join(f"{t.target}: {t.reason.rstrip('.')}" for t in tried) or "the combo has no targets"
     return Problem(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omniroute.config.load import Loaded, load
-from tests.support.config import CATALOGUE, configure, findings, registry
+from tests.support.config import CATALOGUE, configure, registry
 
 
 def write(folder: Path, **files: str) -> None:
@@ -170,4 +170,3 @@ def test_the_catalogue_is_not_blamed_on_the_user() -> None:
     loaded = configure("version: 1\nproviders:\n  acme: {tier: free}\n")
     assert loaded.blame("providers.acme.tier") == "omniroute.yaml:3:16"
     assert loaded.blame("providers.acme.models.fast.context") == "catalogue:acme"
-    assert findings("version: 1\nproviders: {acme: {limits: {rpm: 1}}}")[0].startswith("OR1601")
