@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from omniroute.testing import FakeUpstream, Scripted, gateway
-from omniroute.upstream.transports.http import HttpInbound
+from omniroute.upstream.http_connection import HttpInbound
 from tests.support.answers import call, chat, chat_stream
 from tests.support.http import post
 

@@ -1,24 +1,27 @@
-"""HTTP/1.1 over TCP and TLS, directly or through a proxy."""
+"""HTTP/1.1 over TCP and TLS, directly or through a proxy: who gets which connection."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import io
-from collections.abc import AsyncIterator, Mapping
+import contextlib
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from omniroute.declare import Options, transport
 from omniroute.errors import Problem, UpstreamError
 from omniroute.routing.directory import OutboundProxy
-from omniroute.upstream.transport import LARGEST_ANSWER, Inbound, Outbound, Transport
+from omniroute.upstream.coding import accepted
+from omniroute.upstream.http_connection import NO_ANSWER, Connection, Stale, broken
+from omniroute.upstream.http_dial import Place, dial, place_of, proxy_authorization
+from omniroute.upstream.transport import Inbound, Outbound, Transport
 
-LARGE_BODY = 2**20
 KEEP_ALIVE = 60.0
 """Seconds for which an unused connection is kept."""
+SWEEP = 5.0
+"""Seconds between two looks for connections that were unused for so long."""
+OURS = ("content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer")
+"""Headers that say how a message is sent, which is our affair."""
 
 
 @transport("http", example="http")
@@ -30,114 +33,127 @@ class Http(Options, frozen=True, kw_only=True):
 
 
 class HttpTransport:
-    """One session for what goes directly or through HTTP proxies, one for each SOCKS proxy."""
+    """Sends requests over connections that it keeps, a list for each place."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._idle: dict[Place, list[Connection]] = {}
+        self._all: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def send(self, outbound: Outbound) -> Inbound:
         proxy = _proxy_url(outbound)
-        session = self._session(proxy)
+        place, host, target = place_of(outbound.url, proxy)
+        head = _head(outbound.method, host, target, tuple(outbound.headers.items()), _of_proxy(place))
+        head += _length(outbound)
+        head_only = outbound.method == "HEAD"
+        connection = self._kept(place)
+        if connection is not None:
+            # Closed in the moment in which we write: a new one tells whether the upstream is there.
+            with contextlib.suppress(Stale):
+                return await connection.ask(head, outbound.body, head_only=head_only)
+        connection = await self._made(place, outbound.connect)
         try:
-            response = await session.request(
-                outbound.method,
-                outbound.url,
-                data=_payload(outbound),
-                headers=outbound.headers,
-                proxy=proxy if proxy is not None and not proxy.startswith("socks") else None,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=outbound.connect, sock_connect=outbound.connect
-                ),
-            )
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(_problem(error)) from error
-        except Exception as error:
-            if not _of_socks(error):
-                raise
-            raise UpstreamError(_broken("proxy_error", "The outbound proxy could not be used.")) from error
-        return HttpInbound(response)
+            return await connection.ask(head, outbound.body, head_only=head_only)
+        except Stale as error:
+            raise UpstreamError(NO_ANSWER) from error
 
     async def close(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self._all):
+            connection.abort()
+        self._idle.clear()
 
-    def _session(self, proxy: str | None) -> aiohttp.ClientSession:
-        key = proxy if proxy is not None and proxy.startswith("socks") else ""
-        session = self._sessions.get(key)
-        if session is None or session.closed:
-            session = aiohttp.ClientSession(
-                connector=_connector(key),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept"),
-                read_bufsize=2**18,
-            )
-            self._sessions[key] = session
-        return session
+    # ── connections ──────────────────────────────────────────────────────────────────────────────
 
-
-class HttpInbound:
-    """An answer over HTTP."""
-
-    __slots__ = ("_response", "headers", "status")
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-
-    async def read(self) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in self.chunks():
-            size += len(chunk)
-            if size > LARGEST_ANSWER:
-                await self.close()
-                raise UpstreamError(
-                    _broken(
-                        "answer_too_large", f"The upstream's answer is larger than {LARGEST_ANSWER} bytes."
-                    )
-                )
-            parts.append(chunk)
-        return b"".join(parts)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(
-                _broken("cut", "The upstream closed the connection in mid-answer.")
-            ) from error
-
-    async def close(self) -> None:
-        # A finished answer has given its connection back already; an unfinished one must not be read to its end.
-        self._response.close()
-
-
-def _payload(outbound: Outbound) -> bytes | io.BytesIO | None:
-    """A large body is written piece by piece, so that it does not hold up the loop."""
-    if outbound.method != "POST":
+    def _kept(self, place: Place) -> Connection | None:
+        idle = self._idle.get(place)
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                return connection
         return None
-    return outbound.body if len(outbound.body) < LARGE_BODY else io.BytesIO(outbound.body)
+
+    async def _made(self, place: Place, seconds: float) -> Connection:
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await dial(self, place)
+        except TimeoutError as error:
+            raise UpstreamError(CONNECT_TIMEOUT) from error
+        self._all.add(connection)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        if self._closed:
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        place: Place = connection.key  # type: ignore[assignment]  # we made it with a place
+        self._idle.setdefault(place, []).append(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(SWEEP, self._sweep)
+
+    def forget(self, connection: Connection) -> None:
+        # Among the idle ones it is passed over, until the next sweep: looking for it there could take long.
+        self._all.discard(connection)
+
+    def _sweep(self) -> None:
+        """Close what was unused for long."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - KEEP_ALIVE
+        for place, idle in list(self._idle.items()):
+            for connection in idle:
+                if connection.idle_since < oldest:
+                    connection.abort()
+            self._idle[place] = [c for c in idle if c.usable]
+            if not self._idle[place]:
+                del self._idle[place]
+        self._sweeper = loop.call_later(SWEEP, self._sweep) if self._idle else None
 
 
-def _connector(socks: str) -> aiohttp.BaseConnector:
-    if not socks:
-        return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=300)
-    try:
-        connector: type[aiohttp.BaseConnector] = importlib.import_module("aiohttp_socks").ProxyConnector
-    except ImportError as error:
-        message = "SOCKS proxies need a package that is not installed: pip install 'omniroute[socks]'."
-        raise UpstreamError(_broken("proxy_error", message)) from error
-    made: aiohttp.BaseConnector = connector.from_url(socks, limit=0, keepalive_timeout=KEEP_ALIVE)  # type: ignore[attr-defined]  # aiohttp_socks is an extra
-    return made
+CONNECT_TIMEOUT = Problem(
+    kind="timeout", code="connect_timeout", message="The upstream did not accept a connection in time."
+)
+BAD_HEADER = broken("invalid_header", "A header for the upstream holds a line break.")
 
 
-def _of_socks(error: Exception) -> bool:
-    """Whether it is the word of a SOCKS proxy: its errors have no common base, and their package is an extra."""
-    return type(error).__module__.partition(".")[0] in ("aiohttp_socks", "python_socks")
+@lru_cache(maxsize=1024)
+def _head(
+    method: str, host: str, target: str, headers: tuple[tuple[str, str], ...], of_proxy: str | None
+) -> bytes:
+    """A head but for its last line, the length of the body: most requests differ in nothing else.
+
+    Raises `UpstreamError` for a value that would begin a line of its own.
+    """
+    names = {name.lower() for name, _ in headers}
+    lines = [f"{method} {target} HTTP/1.1"]
+    if "host" not in names:
+        lines.append(f"Host: {host}")
+    lines += [f"{name}: {value}" for name, value in headers if name.lower() not in OURS]
+    if "accept-encoding" not in names:
+        lines.append(f"Accept-Encoding: {accepted()}")
+    if of_proxy is not None:
+        lines.append(f"Proxy-Authorization: {of_proxy}")
+    if any("\r" in line or "\n" in line or "\0" in line for line in lines):
+        raise UpstreamError(BAD_HEADER)
+    return "\r\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
+
+
+def _length(outbound: Outbound) -> bytes:
+    """The end of a head. A request without a body says nothing of its length, unless its method expects one."""
+    if not outbound.body and outbound.method in ("GET", "HEAD"):
+        return b"\r\n"
+    return b"Content-Length: %d\r\n\r\n" % len(outbound.body)
+
+
+def _of_proxy(place: Place) -> str | None:
+    """What the proxy is shown in the request itself; over a tunnel it has seen it before."""
+    if place.proxy is None or place.scheme == "https" or place.proxy.startswith("socks"):
+        return None
+    return proxy_authorization(place.proxy)
 
 
 def _proxy_url(outbound: Outbound) -> str | None:
@@ -156,23 +172,3 @@ def _bypasses(proxy: OutboundProxy, url: str) -> bool:
     )
 
 
-def _problem(error: Exception) -> Problem:
-    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ServerTimeoutError | asyncio.TimeoutError):
-        return Problem(
-            kind="timeout",
-            code="connect_timeout",
-            message="The upstream did not accept a connection in time.",
-        )
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return _broken("proxy_error", "The outbound proxy could not be used.")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return _broken("tls_error", "The upstream's TLS certificate or handshake was refused.")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return _broken("connect_error", "The upstream could not be reached.")
-    if isinstance(error, aiohttp.InvalidURL):
-        return _broken("invalid_url", "The provider's base_url is not a URL.")
-    return _broken("disconnected", "The upstream closed the connection without an answer.")
-
-
-def _broken(code: str, message: str) -> Problem:
-    return Problem(kind="bad_gateway", code=code, message=message)
