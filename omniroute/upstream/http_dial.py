@@ -106,9 +106,7 @@ async def _direct(pool: Pool, place: Place) -> Connection:
         raise UpstreamError(NO_CONNECTION) from error
 
 
-async def _over(
-    sock: socket.socket, pool: Pool, place: Place, context: ssl.SSLContext | None
-) -> Connection:
+async def _over(sock: socket.socket, pool: Pool, place: Place, context: ssl.SSLContext | None) -> Connection:
     loop = asyncio.get_running_loop()
     try:
         _, made = await loop.create_connection(

@@ -19,6 +19,7 @@ from omniroute.upstream.transports import http
 from omniroute.upstream.transports.http import HttpTransport
 from tests.support.raw_server import Handle, raw_server, read_request
 
+
 @contextlib.asynccontextmanager
 async def serving(*answers: bytes | Handle, hold: bool = False) -> AsyncIterator[str]:
     """A server that gives one raw answer a connection, in order (the last again and again), then closes."""
@@ -343,7 +344,11 @@ async def test_what_is_sent() -> None:
     lines = seen[0].decode().split("\r\n")
     assert lines[0] == "POST /v1/x?a=1&b=%C3%BC HTTP/1.1"
     assert lines[1].startswith("Host: 127.0.0.1:")
-    assert set(lines[2:5]) == {"Content-Type: application/json", "X-Name: é", "Accept-Encoding: gzip, deflate"}
+    assert set(lines[2:5]) == {
+        "Content-Type: application/json",
+        "X-Name: é",
+        "Accept-Encoding: gzip, deflate",
+    }
     assert lines[5:] == ["Content-Length: 7", "", '{"a":1}']
 
 

@@ -120,7 +120,10 @@ async def test_a_tunnel(authority: trustme.CA, proxy_tls: bool) -> None:
     "reply", [b"HTTP/1.1 407 No\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nearly", b"SSH-2.0\r\n\r\n"]
 )
 async def test_a_proxy_that_opens_no_tunnel(authority: trustme.CA, reply: bytes) -> None:
-    async with raw_server(answer, tls=certified(authority, "127.0.0.1")) as port, tunnels([], reply=reply) as at:
+    async with (
+        raw_server(answer, tls=certified(authority, "127.0.0.1")) as port,
+        tunnels([], reply=reply) as at,
+    ):
         async with client() as transport:
             with pytest.raises(UpstreamError) as raised:
                 await fetch(transport, f"https://127.0.0.1:{port}/", f"http://127.0.0.1:{at}")

@@ -170,5 +170,3 @@ def _bypasses(proxy: OutboundProxy, url: str) -> bool:
     return any(
         fnmatchcase(host, pattern) or host.endswith("." + pattern.lstrip(".")) for pattern in proxy.no_proxy
     )
-
-
