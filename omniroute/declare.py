@@ -39,8 +39,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A capability that a stage asks of the models behind it; with `option`, only where that is one of `values`."""
+
+    capability: str
+    option: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a component says of itself. `needs` and `gives` are facts of a request (`caller`, `target`, …)."""
+    """What a component says of itself. `needs` and `gives` are facts of a request (`caller`, `target`, …).
+
+    `asks` are capabilities of models without which a stage is in vain.
+    """
 
     kind: Kind
     name: str
@@ -50,6 +62,7 @@ class Declaration:
     gives: frozenset[str] = frozenset()
     example: str = ""
     stability: Stability = "steady"
+    asks: tuple[Ask, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -91,10 +104,19 @@ def _declare(
     gives: Iterable[str] = (),
     example: str = "",
     stability: Stability = "steady",
+    asks: Iterable[Ask] = (),
 ) -> Callable[[T], T]:
     def attach(cls: T) -> T:
         declaration = Declaration(
-            kind, name, cls, tuple(aliases), frozenset(needs), frozenset(gives), example, stability
+            kind,
+            name,
+            cls,
+            tuple(aliases),
+            frozenset(needs),
+            frozenset(gives),
+            example,
+            stability,
+            tuple(asks),
         )
         type.__setattr__(cls, "__declaration__", declaration)
         return cls
@@ -109,9 +131,10 @@ def stage(
     gives: Iterable[str] = (),
     example: str,
     stability: Stability = "steady",
+    asks: Iterable[Ask] = (),
 ) -> Callable[[T], T]:
     """A step of a pipeline: `build(site) -> Gate | Around | Observer`."""
-    return _declare("stage", name, needs=needs, gives=gives, example=example, stability=stability)
+    return _declare("stage", name, needs=needs, gives=gives, example=example, stability=stability, asks=asks)
 
 
 def strategy(

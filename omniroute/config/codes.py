@@ -74,9 +74,13 @@ class Code(StrEnum):
     ONE_ACCOUNT = "OR1603"
     PER_PROCESS = "OR1604"
     MATCHES_NOTHING = "OR1605"
+    LACKS_CAPABILITY = "OR1606"
     SHADOWED = "OR1607"
+    SHADOWED_ROUTE = "OR1608"
 
     INACTIVE_ACCOUNT = "OR1701"
+    UNUSED = "OR1702"
+    LONG_WAIT = "OR1703"
 
     CANNOT_BUILD = "OR1900"
     NOT_BUILT_IN = "OR1901"
@@ -257,7 +261,7 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     ),
     Code.UNREACHABLE_TARGET: (
         "A target that is never reached",
-        "Its provider or combo is disabled or has no account.",
+        "Its provider or combo is disabled or has no account, or the combo names the same target before.",
     ),
     Code.ONE_ACCOUNT: (
         "All targets share one account",
@@ -271,10 +275,32 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
         "A name or pattern that matches nothing",
         "Nothing in this configuration fits it.",
     ),
+    Code.LACKS_CAPABILITY: (
+        "No target has what a stage asks for",
+        (
+            "A stage of the pipeline asks for a capability, `thinking` for example, and the catalogue or the "
+            "configuration says of every target of the combo that it lacks it."
+        ),
+    ),
     Code.SHADOWED: ("A name that another one hides", "The combo of the same name is found first."),
+    Code.SHADOWED_ROUTE: (
+        "A route that is never reached",
+        "The first match wins, and an earlier route matches all that this one does. Put the narrower one first.",
+    ),
     Code.INACTIVE_ACCOUNT: (
         "An account without a key",
         "An account whose key is empty is inactive: one file serves people with different keys.",
+    ),
+    Code.UNUSED: (
+        "Declared, and named nowhere",
+        "Nothing in this configuration uses it. A pipeline needs `endpoints`, or a route that leads to it.",
+    ),
+    Code.LONG_WAIT: (
+        "A chain that can take long",
+        (
+            "The worst case: every attempt of every active target runs into its deadline. `timeouts.total`, "
+            "`retry.attempts` and the `timeout` of a target make it shorter."
+        ),
     ),
     Code.CANNOT_BUILD: (
         "A component cannot be built",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from omniroute.config.codes import Code
-from omniroute.config.marks import Map, Path, Seq
+from omniroute.config.marks import Map, Path, Seq, lookup
 from omniroute.config.model_names import Meant, Unknown, resolve
 from omniroute.config.view import Provider, View
 
@@ -21,15 +21,15 @@ def check_model_names(view: View) -> None:
     default = view.tree.get("default")
     if isinstance(default, str):
         _check_name(str(default), view, ("default",))
-    for combo, index, target in _targets(view):
+    for combo, index, target in targets(view):
         _check_name(target, view, ("combos", combo, "targets", index, "model"))
 
 
 def check_combos(view: View) -> None:
     """Combos have targets, lead nowhere in a circle, and do not hang on one account."""
     for name, combo in view.entries("combos"):
-        targets = combo.get("targets", Seq())
-        if isinstance(targets, Seq) and not targets:
+        listed = combo.get("targets", Seq())
+        if isinstance(listed, Seq) and not listed:
             view.tell(Code.EMPTY_COMBO, "the combo has no targets", ("combos", name))
         if name in view.section("models"):
             mark = view.key_mark(("models", name))
@@ -40,13 +40,20 @@ def check_combos(view: View) -> None:
     _check_accounts(view)
 
 
-def _targets(view: View) -> Iterator[tuple[str, int, str]]:
-    for name, combo in view.entries("combos"):
-        targets = combo.get("targets")
-        for index, target in enumerate(targets if isinstance(targets, Seq) else ()):
-            model = target.get("model") if isinstance(target, Map) else None
-            if isinstance(model, str):
-                yield name, index, str(model)
+def targets(view: View) -> Iterator[tuple[str, int, str]]:
+    """Every target of every combo: the combo's name, the index, and what the target names."""
+    for name, _ in view.entries("combos"):
+        yield from targets_of(name, view)
+
+
+def targets_of(name: str, view: View) -> Iterator[tuple[str, int, str]]:
+    """The same of one combo."""
+    combo = view.section("combos").get(name)
+    listed = combo.get("targets") if isinstance(combo, Map) else None
+    for index, target in enumerate(listed if isinstance(listed, Seq) else ()):
+        model = target.get("model") if isinstance(target, Map) else None
+        if isinstance(model, str):
+            yield name, index, str(model)
 
 
 def _check_name(name: str, view: View, path: Path) -> None:
@@ -86,7 +93,7 @@ def _check_pattern(target: str, view: View, path: Path) -> None:
 def _steps(view: View) -> dict[tuple[str, str], list[tuple[tuple[str, str], Path]]]:
     """From every combo and alias to the combos and aliases that it names, with the path of the naming."""
     steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]] = {}
-    for combo, index, target in _targets(view):
+    for combo, index, target in targets(view):
         _step(("combo", combo), target, ("combos", combo, "targets", index), view, steps)
     for alias, target in view.section("models").items():
         if isinstance(target, str) and "*" not in target:
@@ -144,14 +151,36 @@ def _walk(
 
 
 def _check_reach(view: View) -> None:
-    for combo, index, target in _targets(view):
+    first: dict[tuple[str, str], int] = {}
+    for combo, index, target in targets(view):
         path: Path = ("combos", combo, "targets", index)
         meant = resolve(target, view)
         why = _unreachable(meant, view) if isinstance(meant, Meant) else None
+        written, _ = lookup(view.tree, path)
+        if why is None and written.get("enabled") is not False:
+            same = first.get((combo, target))
+            why = f"it is targets[{same}] already" if same is not None else None
+            if written.get("when") is None:
+                first.setdefault((combo, target), index)
         if why:
             view.tell(
                 Code.UNREACHABLE_TARGET, f"{target!r} is never reached: {why}", path, severity="warning"
             )
+    for path, name in _entrances(view):
+        meant = resolve(name, view)
+        why = _unreachable(meant, view) if isinstance(meant, Meant) else None
+        if why:
+            view.tell(Code.UNREACHABLE_TARGET, f"{name!r} leads nowhere: {why}", path, severity="warning")
+
+
+def _entrances(view: View) -> Iterator[tuple[Path, str]]:
+    """The names behind aliases and the default."""
+    for alias, target in view.section("models").items():
+        if isinstance(target, str) and "*" not in target:
+            yield ("models", alias), str(target)
+    default = view.tree.get("default")
+    if isinstance(default, str):
+        yield ("default",), str(default)
 
 
 def _unreachable(meant: Meant, view: View) -> str | None:
@@ -171,7 +200,7 @@ def _unreachable(meant: Meant, view: View) -> str | None:
 
 def _check_accounts(view: View) -> None:
     owners: dict[str, list[str | None]] = {}
-    for combo, _, target in _targets(view):
+    for combo, _, target in targets(view):
         owners.setdefault(combo, []).append(_only_account(target, view))
     for combo, accounts in owners.items():
         shared = accounts[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from omniroute.config.abilities import check_capabilities
 from omniroute.config.access import check_access, check_keys
 from omniroute.config.combos import check_combos, check_model_names
 from omniroute.config.marks import Map
@@ -14,8 +15,11 @@ from omniroute.config.order import check_endpoints, check_order
 from omniroute.config.providers import check_providers
 from omniroute.config.references import check_references
 from omniroute.config.report import Report
+from omniroute.config.routes import check_routes
+from omniroute.config.use import check_use
 from omniroute.config.values import check_values
 from omniroute.config.view import View
+from omniroute.config.waits import check_waits
 
 CHECKS: tuple[Callable[[View], None], ...] = (
     check_values,
@@ -28,6 +32,10 @@ CHECKS: tuple[Callable[[View], None], ...] = (
     check_order,
     check_endpoints,
     check_not_yet,
+    check_routes,
+    check_capabilities,
+    check_waits,
+    check_use,
 )
 
 

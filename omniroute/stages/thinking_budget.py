@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from omniroute.config.units import Count
-from omniroute.declare import Options, option, stage
+from omniroute.declare import Ask, Options, option, stage
 from omniroute.pipeline.exchange import Exchange, Reply
 from omniroute.pipeline.parts import Gate
 from omniroute.pipeline.site import Site
@@ -18,7 +18,11 @@ MANY_TOOLS = 3
 LONG_TEXT = 2_000
 
 
-@stage("thinking_budget", example="{stage: thinking_budget, mode: custom, tokens: 4096}")
+@stage(
+    "thinking_budget",
+    example="{stage: thinking_budget, mode: custom, tokens: 4096}",
+    asks=[Ask("thinking", "mode", ("custom", "adaptive"))],
+)
 class ThinkingBudget(Options, frozen=True, kw_only=True):
     """Sets how much a request asks the model to think; the target's own limits hold all the same.
 

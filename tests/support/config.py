@@ -11,7 +11,7 @@ from omniroute import registry as registries
 from omniroute.config.load import Loaded, load_text
 from omniroute.config.secrets import Secret
 from omniroute.config.units import Duration
-from omniroute.declare import Options, credential, declared, option, stage, strategy, transport, wire
+from omniroute.declare import Ask, Options, credential, declared, option, stage, strategy, transport, wire
 from omniroute.errors import ConfigError
 from omniroute.registry import Registry
 
@@ -53,6 +53,17 @@ class SystemPrompt(Options, frozen=True, kw_only=True):
     """A text of the house."""
 
     text: Annotated[str, option("The text.")]
+
+
+@stage(
+    "thinking_budget",
+    example="thinking_budget",
+    asks=[Ask("thinking", "mode", ("custom", "adaptive"))],
+)
+class ThinkingBudget(Options, frozen=True, kw_only=True):
+    """How much models think."""
+
+    mode: Annotated[str, option("Who decides.")] = "passthrough"
 
 
 @stage("transform", example="{stage: transform, use: [a]}")
@@ -118,7 +129,7 @@ class Messages:
 
 
 COMPONENTS: tuple[type, ...] = (
-    Auth, Filter, Route, Translate, Retry, SystemPrompt, Transform, Log, FillFirst, RoundRobin,
+    Auth, Filter, Route, Translate, Retry, SystemPrompt, ThinkingBudget, Transform, Log, FillFirst, RoundRobin,
     Bearer, Header, NoCredential, Loop, Chat, Messages,
 )  # fmt: skip
 
