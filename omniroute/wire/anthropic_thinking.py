@@ -14,6 +14,7 @@ from omniroute.wire.anthropic_blocks import text_of
 from omniroute.wire.codec import Dialect
 from omniroute.wire.content import budget_of, effort_of
 from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
+from omniroute.wire.losses import note_not_off
 
 LEAST_BUDGET = 1024
 ANSWER_ROOM = 4096
@@ -87,8 +88,9 @@ def _is_off(reasoning: Reasoning) -> bool:
 def _off(reasoning: Reasoning, room: int, dialect: Dialect, able: bool, home: bool, notes: Notes) -> Plan:
     if "always_thinks" in dialect.quirks:
         # The nearest to "none" that such a model understands.
-        notes.emulate("reasoning")
-        return Plan(None, _level(reasoning.effort or "minimal", dialect) or _level("minimal", dialect), room)
+        level = _level(reasoning.effort or "minimal", dialect) or _level("minimal", dialect)
+        note_not_off(notes, "reasoning", level)
+        return Plan(None, level, room)
     effort = _own_level(reasoning.effort, dialect, notes) if home else None
     return Plan({"type": "disabled"} if able else None, effort, room)
 

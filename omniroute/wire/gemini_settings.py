@@ -22,7 +22,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given, wrong_shape
 from omniroute.wire.gemini_parts import CUSTOM_INPUT, WIRE
-from omniroute.wire.losses import note_loss
+from omniroute.wire.losses import note_loss, note_not_off
 from omniroute.wire.schema_lowering import lower_schema, raise_schema
 
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
@@ -275,8 +275,7 @@ def _level(reasoning: Reasoning, off: bool, levels: tuple[str, ...], notes: Note
     if not known:
         return {}
     if off:
-        if known[0] != "none":
-            notes.emulate("reasoning off")
+        note_not_off(notes, "reasoning", known[0])
         return {"thinkingLevel": known[0].upper()}
     effort = reasoning.effort or (effort_of(reasoning.budget) if reasoning.budget else None)
     if effort is None:
@@ -290,7 +289,7 @@ def _budget(reasoning: Reasoning, off: bool, dialect: Dialect, notes: Notes) -> 
     if off:
         always = "always_thinks" in dialect.quirks
         if least or always:
-            notes.emulate("reasoning off")
+            note_not_off(notes, "reasoning", "minimal" if least else None)
         return {"thinkingBudget": least} if least or not always else {}
     budget = reasoning.budget
     if budget is None and reasoning.effort is not None:

@@ -63,6 +63,16 @@ def note_loss(notes: Notes, name: str, value: Any = None) -> None:
     (notes.emulate if name in HINTS else notes.drop)(name)
 
 
+def note_not_off(notes: Notes, name: str, level: str | None) -> None:
+    """Note that a model which cannot help thinking was asked not to, and what it gets instead: a level (None: its own).
+
+    At `minimal` it hardly thinks, which is as good as asked; more than that costs what the client wanted to save.
+    """
+    if level == "none":
+        return
+    (notes.emulate if level == "minimal" else notes.drop)(name)
+
+
 def note_foreign_settings(talk: Conversation, own: str, notes: Notes) -> None:
     """Note the settings that only other wires than `own` know (`Conversation.extras`)."""
     for wire, settings in talk.extras.items():

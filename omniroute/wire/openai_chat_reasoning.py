@@ -14,6 +14,7 @@ import msgspec
 from omniroute.wire.codec import Dialect
 from omniroute.wire.content import budget_of, effort_of
 from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
+from omniroute.wire.losses import note_not_off
 from omniroute.wire.openai_chat_parts import doc_of, text_of
 
 # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,7 +85,7 @@ def write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: 
             notes.drop("reasoning")
         return
     if "always_thinks" in dialect.quirks and _wants_thinking(asked) is False:
-        notes.emulate("reasoning")
+        note_not_off(notes, "reasoning", _nearest("minimal", dialect))
         asked = Reasoning(effort="minimal")
     for quirk, write in _REASONING_OUT.items():
         if quirk in dialect.quirks:
@@ -98,7 +99,10 @@ def write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: 
         notes.drop("reasoning")
     if effort is not None:
         doc["reasoning_effort"] = effort
-        if effort != (asked.effort or ("none" if asked.enabled is False else effort)):
+        wanted = asked.effort or ("none" if asked.enabled is False else effort)
+        if wanted == "none":
+            note_not_off(notes, "reasoning_effort", effort)
+        elif effort != wanted:
             notes.emulate("reasoning_effort")
 
 

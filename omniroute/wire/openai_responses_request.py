@@ -28,7 +28,7 @@ from omniroute.wire.conversation import (
     Text,
     Turn,
 )
-from omniroute.wire.losses import note_foreign_settings, note_loss
+from omniroute.wire.losses import note_foreign_settings, note_loss, note_not_off
 from omniroute.wire.openai_responses_input import CACHE_MARKS, split_instructions, write_input
 from omniroute.wire.openai_responses_items import read_input
 from omniroute.wire.openai_responses_object import TIERS
@@ -327,9 +327,13 @@ def _effort(reasoning: Reasoning, dialect: Dialect, notes: Notes) -> str | None:
     levels = [level for level in dialect.thinking_levels if level in _EFFORTS]
     if asked is None or not levels or asked in levels:
         return asked
-    notes.emulate("reasoning.effort")
     place = _EFFORTS.index(asked)
-    return min(levels, key=lambda level: (abs(_EFFORTS.index(level) - place), _EFFORTS.index(level)))
+    nearest = min(levels, key=lambda level: (abs(_EFFORTS.index(level) - place), _EFFORTS.index(level)))
+    if asked == "none":
+        note_not_off(notes, "reasoning.effort", nearest)
+    else:
+        notes.emulate("reasoning.effort")
+    return nearest
 
 
 def _summary(reasoning: Reasoning) -> str | None:

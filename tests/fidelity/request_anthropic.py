@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.fidelity.requests import Request, Tool, skeleton
 
+BILLING = "x-anthropic-billing-header:"
+"""Begins a line that Claude Code puts before its prompt: for Anthropic's books, not for a model."""
+
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -13,7 +16,8 @@ def read(doc: dict[str, Any]) -> Request:
     request = Request()
     system = doc.get("system")
     for block in [{"text": system}] if isinstance(system, str) else system or []:
-        request.instruct(block.get("text") or "")
+        if not (block.get("text") or "").startswith(BILLING):
+            request.instruct(block.get("text") or "")
     for message in doc.get("messages") or []:
         content = message.get("content")
         for block in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:

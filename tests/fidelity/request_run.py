@@ -123,8 +123,10 @@ async def run(names: Iterable[str], upstreams: Sequence[str] = (), *, jobs: int 
             async with gate, session.post(running.url + url, json=document) as response:
                 told = response.headers.get("X-OmniRoute-Dropped", "")
                 text = await response.text()
-            got = arrived.get((target, recording.id))
-            sent.append(_judge(recording.id, client, target, body, got, told, response.status, text))
+            seen = arrived.get((target, recording.id))
+            got = None if seen is None else READ[target](seen)
+            asked = READ[client](body)
+            sent.append(judge(recording.id, client, target, asked, got, told, response.status, text))
 
         for recording, body in bodies:
             for target in PROVIDER_OF:
@@ -139,20 +141,14 @@ def _call(client: str, model: str, body: dict[str, Any]) -> tuple[str, dict[str,
     return PATHS[client], {**body, "model": model}
 
 
-def _judge(
-    id: str,
-    client: str,
-    target: str,
-    body: dict[str, Any],
-    got: dict[str, Any] | None,
-    told: str,
-    status: int,
-    text: str,
+def judge(
+    id: str, client: str, target: str, asked: Request, got: Request | None, told: str, status: int, text: str
 ) -> Sent:
+    """What was asked, beside what got to the target."""
     if got is None:
         verdict: Verdict = "refused" if status == 400 else "fail"
         return Sent(id, client, target, verdict, "", (f"{status}: {_message(text)}",))
-    found = [d for d in differences(READ[client](body), READ[target](got)) if not lawful(d, target)]
+    found = [d for d in differences(asked, got) if not lawful(d, target)]
     silent = [f"{field}: {words}" for field, words in found if not is_told(field, told)]
     if silent:
         return Sent(id, client, target, "fail", told, tuple(silent))

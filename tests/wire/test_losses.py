@@ -8,7 +8,7 @@ import pytest
 
 from omniroute.wire.anthropic import AnthropicMessages
 from omniroute.wire.codec import Dialect, Wire
-from omniroute.wire.conversation import Conversation, Notes, Text, Tool, ToolCall, ToolResult, Turn
+from omniroute.wire.conversation import Conversation, Notes, Reasoning, Text, Tool, ToolCall, ToolResult, Turn
 from omniroute.wire.gemini import Gemini
 from omniroute.wire.losses import HINTS, NOT_FOR_THE_MODEL
 from omniroute.wire.openai_chat import OpenAIChat
@@ -88,3 +88,44 @@ def test_cache_marks_are_a_hint(wire: Wire) -> None:
 @each_wire
 def test_who_asks_and_under_which_key_to_cache_are_hints(wire: Wire) -> None:
     assert noted(wire, asked(user="u1", prompt_cache_key="k1")).dropped == []
+
+
+@pytest.mark.parametrize(
+    ("wire", "dialect", "dropped", "emulated"),
+    [
+        pytest.param(
+            Gemini(), Dialect(quirks=frozenset({"thinking_level"})), ["reasoning"], [], id="unknown gemini"
+        ),
+        pytest.param(
+            Gemini(), Dialect(thinking_levels=("minimal", "high")), [], ["reasoning"], id="gemini, least"
+        ),
+        pytest.param(
+            Gemini(), Dialect(thinking_min=128, thinking_max=9000), [], ["reasoning"], id="gemini, few tokens"
+        ),
+        pytest.param(Gemini(), Dialect(thinking_min=0, thinking_max=9000), [], [], id="gemini, off"),
+        pytest.param(
+            AnthropicMessages(),
+            Dialect(quirks=frozenset({"always_thinks"})),
+            ["reasoning"],
+            [],
+            id="anthropic",
+        ),
+        pytest.param(
+            OpenAIChat(), Dialect(thinking_levels=("low", "high")), ["reasoning_effort"], [], id="chat"
+        ),
+        pytest.param(
+            OpenAIResponses(),
+            Dialect(thinking_levels=("low", "high"), capabilities=frozenset({"thinking"})),
+            ["reasoning.effort"],
+            [],
+            id="responses",
+        ),
+    ],
+)
+def test_a_model_that_cannot_help_thinking(
+    wire: Wire, dialect: Dialect, dropped: list[str], emulated: list[str]
+) -> None:
+    """It gets its least level, and the client is told unless that is as good as none."""
+    notes = Notes()
+    wire.write_request(asked(reasoning=Reasoning(effort="none", enabled=False)), dialect, notes)
+    assert (notes.dropped, notes.emulated) == (dropped, emulated)
