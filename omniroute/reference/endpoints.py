@@ -33,11 +33,11 @@ ADMIN: dict[tuple[str, str], tuple[str, str]] = {
     ),
     ("GET", "/-/state"): (
         "admin",
-        "Running requests, draining generations, cooldowns, the health of targets and accounts, and which accounts are active.",
+        "What runs and rests; breakers, limits, quotas, budgets with what is left and when they reset; transitions.",
     ),
     ("POST", "/-/state/reset"): (
         "admin",
-        "Ends cooldowns: all, or those whose name begins with `name` (`?name=glm/`).",
+        "Forgets what `kind` names (`breaker`, `cooldown`, `lockout`, `quota`, `budget`; `all`: the first three) of `name`.",
     ),
     ("GET", "/-/metrics"): ("metrics or admin", "[Metrics](metrics.md) for Prometheus."),
     ("POST", "/-/reload"): (

@@ -15,6 +15,7 @@ from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.keys import LOOPBACK, presented_key
 from omniroute.server.cors import is_local
 from omniroute.server.metrics import Metrics
+from omniroute.server.state_view import RESETS, reset, state_view
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
@@ -135,21 +136,12 @@ class Admin:
 
     async def _state(self, request: web.BaseRequest) -> web.Response:
         runtime = self._runtime
-        now = runtime.state.clock()
-        rests = {
-            name: {
-                "reason": rest.reason,
-                "level": rest.level,
-                "ready_in": None if math.isinf(rest.until) else round(rest.until - now, 1),
-            }
-            for name, rest in runtime.state.cooldowns.all().items()
-        }
         return _json(
             {
                 "config": runtime.generation.tag,
                 "running": runtime.generation.running,
                 "draining": [{"config": g.tag, "running": g.running} for g in runtime.draining],
-                "cooldowns": rests,
+                **state_view(runtime.generation, runtime.state),
                 "health": runtime.state.health.all(),
                 "providers": {
                     name: {
@@ -165,8 +157,11 @@ class Admin:
         )
 
     async def _reset(self, request: web.BaseRequest) -> web.Response:
-        prefix = request.query.get("name", "")
-        return _json({"reset": self._runtime.state.cooldowns.reset(prefix)})
+        kind, name = request.query.get("kind", "all"), request.query.get("name", "")
+        if kind not in RESETS:
+            return _error(400, f"`kind` is one of {', '.join(RESETS)}, not {kind!r}.")
+        runtime = self._runtime
+        return _json({"reset": reset(runtime.generation, runtime.state, kind, name)})
 
     async def _exposition(self, request: web.BaseRequest) -> web.Response:
         if not self._runtime.generation.loaded.settings.metrics.enabled:

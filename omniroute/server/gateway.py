@@ -28,7 +28,7 @@ from omniroute.server.endpoints import Endpoints
 from omniroute.server.inbound import (
     Answerer,
 )
-from omniroute.server.log import LogSink
+from omniroute.server.log import LogSink, tell_transition
 from omniroute.server.metrics import Metrics
 from omniroute.state.state import State
 
@@ -69,6 +69,8 @@ class Gateway:
         self.urls: list[str] = []
         self.admin_urls: list[str] = []
         self.metrics = Metrics()
+        self.state.transitions.listen(self.metrics.moved)
+        self.state.transitions.listen(tell_transition)
         self._stopping = False
         self.data_plane = DataPlane(
             self.runtime,
@@ -84,6 +86,7 @@ class Gateway:
         self._runners: list[web.ServerRunner] = []
         self._sites: list[web.BaseSite] = []
         self._watcher: asyncio.Task[None] | None = None
+        self._heart: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the configuration and listen. Raises `ConfigError`, `ConfigUnreadable`, `OSError`."""
@@ -97,8 +100,9 @@ class Gateway:
             for runner in self._runners:
                 await runner.cleanup()
             raise
+        loop = asyncio.get_running_loop()
+        self._heart = loop.create_task(self.state.limits.keep_beating(), name="limits-heartbeat")
         if self._watch:
-            loop = asyncio.get_running_loop()
             self._watcher = loop.create_task(Watcher(self.runtime).run(), name="config-watcher")
 
     async def _open(self, server: Server) -> None:
@@ -142,9 +146,10 @@ class Gateway:
         self._stopping = True
         for site in self._sites:
             await site.stop()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        for task in (self._watcher, self._heart):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._drain(self.runtime.generation.loaded.settings.server.drain)
         for runner in self._runners:
             await runner.cleanup()

@@ -13,14 +13,26 @@ from typing import Any, TextIO
 import msgspec
 
 from omniroute.pipeline.record import Record
+from omniroute.state.transitions import Transition
 
 FLUSH_AFTER = 0.2
 """Seconds that a line may wait to be written together with others."""
 MOST_WAITING = 10_000
 """Lines that may wait; when the output is that far behind, the oldest are dropped and counted."""
 
+GOOD_NEWS = frozenset(("closed", "half-open", "available", "healed", "connected"))
+"""States that nobody has to look after."""
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _json = msgspec.json.Encoder()
+
+
+def tell_transition(told: Transition) -> None:
+    """A line for a breaker, cooldown, quota or budget that came to a new state."""
+    level = logging.INFO if told.to in GOOD_NEWS else logging.WARNING
+    wait = f", for {told.until - told.time:.0f} s" if told.until is not None else ""
+    reason = f": {told.reason}" if told.reason else ""
+    logging.getLogger("omniroute").log(level, "%s %s %s%s%s", told.kind, told.name, told.to, wait, reason)
 
 
 class LogSink:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.exchange import Exchange, Reply
+from omniroute.state.transitions import Transition
 
 BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -71,6 +72,14 @@ class Metrics:
         self._resting = Gauge(
             "omniroute_accounts_resting", "Accounts and models that are cooling down.", registry=r
         )
+        self._transitions = Counter(
+            "omniroute_transitions",
+            "Breakers, cooldowns, lockouts, quotas and budgets that came to a new state.",
+            ["kind", "to"],
+            registry=r,
+        )
+        self._open = Gauge("omniroute_breakers_open", "Breakers that are open or half-open.", registry=r)
+        self._queued = Gauge("omniroute_requests_queued", "Requests that wait for a limit.", registry=r)
         self._settings: set[str] = set()
         # Children are looked up once for each combination of labels: a look-up costs more than the counting.
         self._request = lru_cache(maxsize=4096)(self._requests.labels)
@@ -93,6 +102,10 @@ class Metrics:
             self._cut.labels(provider).inc()
         for setting in exchange.notes.dropped:
             self._dropped.labels(self._known(setting)).inc()
+
+    def moved(self, transition: Transition) -> None:
+        """Count a change of the state."""
+        self._transitions.labels(transition.kind, transition.to).inc()
 
     def _known(self, setting: str) -> str:
         """The setting, or `other` when there are too many: names of tools are made up by clients."""
@@ -127,4 +140,6 @@ class Metrics:
         self._number.set(generation.number)
         self._running.set(generation.running + sum(g.running for g in runtime.draining))
         self._resting.set(len(runtime.state.cooldowns.all()))
+        self._open.set(len(runtime.state.breakers.all()))
+        self._queued.set(sum(gauge.queued for gauge in runtime.state.limits.all().values()))
         return bytes(generate_latest(self.registry))

@@ -18,6 +18,7 @@ from omniroute.routing.outcomes import Outcome, outcome_of
 from omniroute.routing.plan import account_turn
 from omniroute.routing.standing import Hindrance, account_hindrance
 from omniroute.state.state import State
+from omniroute.state.transitions import Kind
 
 UNWELL = frozenset(("bad_gateway", "server", "overloaded", "unavailable", "timeout"))
 """Kinds of problems that count for the breaker: connect errors, timeouts, 5xx."""
@@ -157,14 +158,21 @@ class _Attempts:
             self._mark_spent(account, problem)
         if outcome.rest is None:
             return
-        self._state.cooldowns.rest(
-            f"{account.id}/{self._target.model}" if outcome.lockout else account.id,
+        state = self._state
+        name = f"{account.id}/{self._target.model}" if outcome.lockout else account.id
+        known = state.cooldowns.resting(name, account.identity)
+        rest = state.cooldowns.rest(
+            name,
             account.identity,
             pace=outcome.rest,
             reason=f"{problem.kind.replace('_', ' ')}: {problem.message}",
             seconds=problem.retry_after if outcome.seconds is None else outcome.seconds,
             began=self._began,
         )
+        if known is None:
+            kind: Kind = "lockout" if outcome.lockout else "cooldown"
+            until = None if rest.until == math.inf else rest.until
+            state.transitions.tell(kind, name, "resting", rest.reason, until)
 
     def _count(self, problem: Problem) -> None:
         """For the breaker: an answer that refuses is a sign of life, and one of our own says nothing."""

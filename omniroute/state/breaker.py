@@ -127,10 +127,7 @@ class Breakers:
             breaker.probe_until = 0.0
 
     def succeeded(self, name: str, identity: str, rules: BreakerRules, began: float) -> None:
-        breaker = self._breakers.get(name)
-        if breaker is None or breaker.identity != identity:
-            # Only what has failed before is worth remembering.
-            return
+        breaker = self._of(name, identity)
         if breaker.level == 0:
             breaker.count(self._clock(), rules.window, ok=True)
         elif began >= breaker.until:

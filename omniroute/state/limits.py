@@ -269,11 +269,13 @@ class LimitBook:
             self._shared.signal(f"{TAKEN}tokens/{gauge.name}", tokens)
         self._tell_running(gauge)
 
-    def beat(self) -> None:
-        """Called every few seconds: what runs here still does."""
-        for gauge in self._gauges.values():
-            if gauge.running:
-                self._tell_running(gauge)
+    async def keep_beating(self) -> None:
+        """For ever: tell the other processes every few seconds that what runs here still does."""
+        while True:
+            await asyncio.sleep(HEARTBEAT / 3)
+            for gauge in self._gauges.values():
+                if gauge.running:
+                    self._tell_running(gauge)
 
     def _tell_running(self, gauge: Gauge) -> None:
         key = f"{RUNNING}{self._gateway}/{gauge.name}"
