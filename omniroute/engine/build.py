@@ -38,7 +38,7 @@ from omniroute.routing.directory import (
     Target,
     Upstream,
 )
-from omniroute.routing.strategy import Strategy
+from omniroute.routing.strategy import Ordering, Strategy
 from omniroute.state.state import State
 from omniroute.transforms.compile import compile_transform
 from omniroute.transforms.expressions import condition
@@ -199,6 +199,7 @@ class _Builder:
             identity=_identity(settings, account, proxy),
             weight=account.weight,
             priority=account.priority,
+            tier=settings.tier,
             inactive="it is disabled" if not account.enabled else _lacking(missing),
             limit=self.allowances.limit(f"account/{provider}/{name}", account.limits),
             allowances=self.allowances.of_account(f"{provider}/{name}", account, settings),
@@ -219,8 +220,8 @@ class _Builder:
         return credential
 
     def _strategy(self, spec: Spec) -> Strategy:
-        strategy: Strategy = self._component("strategy", spec)
-        return strategy
+        ordering: Ordering = self._component("strategy", spec)
+        return ordering.build(self._strategy)
 
     # ── combos ───────────────────────────────────────────────────────────────────────────────────
 
@@ -228,6 +229,7 @@ class _Builder:
         return Combo(
             name=name,
             strategy=self._strategy(settings.strategy),
+            strategy_name=settings.strategy.name,
             fallback_on=frozenset(settings.fallback_on),
             max_wait=settings.max_wait,
             enabled=settings.enabled,

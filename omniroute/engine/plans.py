@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from omniroute.config.load import load
-from omniroute.engine.build import Workshop, build
+from omniroute.engine.build import Workshop, build, wire_of
 from omniroute.engine.generation import Generation
 from omniroute.pipeline.keys import Caller
 from omniroute.registry import Registry
@@ -17,6 +19,7 @@ from omniroute.routing.plan import Plan, Step, plan
 from omniroute.state.state import State
 from omniroute.transforms.expressions import condition
 from omniroute.upstream.transport import Inbound, Outbound, Transport
+from omniroute.wire.openai_chat import OpenAIChat
 
 
 class Nowhere:
@@ -58,8 +61,10 @@ def dry_plan(
         headers={},
         caller=caller,
         document=lambda: body,
+        body=msgspec.json.encode(body),
+        talk=lambda: wire_of(OpenAIChat).read_request(body),
     )
-    return plan(generation.directory, facts, state, now=state.clock(), dice=state.dice)
+    return plan(generation.directory, facts, state, now=state.clock(), dice=state.dice, explain=True)
 
 
 def placed(generation: Generation, step: Step) -> str:

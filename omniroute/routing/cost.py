@@ -19,3 +19,11 @@ def cost_of(usage: Usage, price: Price) -> float:
         + usage.reasoning * (price.reasoning if price.reasoning is not None else price.output)
     )
     return millionths / 1_000_000
+
+
+def estimated_cost(price: Price | None, free: bool, tokens: int, cached: float, output: int) -> float | None:
+    """US dollars for a prompt of so many tokens, a share of which (0 to 1) comes from the provider's cache, and an
+    answer of so many; None when the price is not known."""
+    if price is None:
+        return 0.0 if free else None
+    return cost_of(Usage(input=tokens, cached=round(tokens * cached), output=output), price)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from omniroute.config.secrets import Secret
-from omniroute.config.settings import Model, Timeouts
+from omniroute.config.settings import Model, Price, Tier, Timeouts
 from omniroute.config.settings import Provider as ProviderSettings
 from omniroute.pipeline.parts import Edit
+from omniroute.routing.needs import CAPABILITIES
 from omniroute.routing.strategy import Strategy
 from omniroute.state.breaker import BreakerRules
 from omniroute.state.limits import Limit
@@ -53,6 +54,7 @@ class Account:
     identity: str
     weight: float = 1
     priority: int = 0
+    tier: Tier = "api_key"
     inactive: str | None = None
     limit: Limit | None = None
     allowances: tuple[Allowance, ...] = ()
@@ -65,6 +67,15 @@ class Account:
     def health_id(self) -> str:
         """By what name its health is kept."""
         return f"account/{self.provider}/{self.name}#{self.identity}"
+
+    @property
+    def leaves(self) -> tuple[Account, ...]:
+        return (self,)
+
+    @property
+    def price(self) -> Price | None:
+        """Accounts of a provider cost the same."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +165,7 @@ class Provider:
             upstreams,
             dialect,
             health_id,
+            frozenset() if model.capabilities is None else CAPABILITIES.difference(model.capabilities),
             breaker=full if self.settings.breaker.scope == "target" else self.name,
             limits=tuple(limit for limit in (own, self.limit) if limit is not None),
         )
@@ -171,6 +183,8 @@ class Target:
     dialect: Dialect
     health_id: str
     """By what name its health is kept."""
+    lacking: frozenset[str] = frozenset()
+    """The capabilities that it is known not to have."""
     breaker: str = ""
     """The name of the breaker that guards it: its own, or that of its provider."""
     limits: tuple[Limit, ...] = ()
@@ -180,6 +194,18 @@ class Target:
         """The client's own format where the target speaks it, else the provider's first."""
         found = self.upstreams.get(client_wire)
         return found if found is not None else next(iter(self.upstreams.values()))
+
+    @property
+    def leaves(self) -> tuple[Target, ...]:
+        return (self,)
+
+    @property
+    def tier(self) -> Tier:
+        return self.provider.settings.tier
+
+    @property
+    def price(self) -> Price | None:
+        return self.facts.price
 
     @property
     def free(self) -> bool:
@@ -208,6 +234,10 @@ class Member:
     enabled: bool = True
     priority: int = 0
 
+    @property
+    def leaves(self) -> tuple[Target, ...]:
+        return self.of.leaves
+
 
 @dataclass(slots=True, eq=False)
 class Combo:
@@ -220,6 +250,13 @@ class Combo:
     max_wait: float = 0
     enabled: bool = True
     description: str | None = None
+    strategy_name: str = "fill-first"
+    """As the configuration calls it."""
+
+    @property
+    def leaves(self) -> tuple[Target, ...]:
+        """All targets that it leads to, through other combos, too: circles are found at load."""
+        return tuple(dict.fromkeys(leaf for member in self.members for leaf in member.leaves))
 
 
 Via = Literal["combo", "alias", "wildcard", "provider", "model", "default"]

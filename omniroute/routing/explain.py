@@ -42,7 +42,7 @@ def explanation(plan: Plan, now: float, place: Place = nowhere) -> dict[str, Any
         "model": plan.asked,
         "is": VIA[plan.found.via],
         "resolved": plan.found.of.name,
-        "strategy": type(combo.strategy).__name__ if combo is not None else None,
+        "strategy": combo.strategy_name if combo is not None else None,
         "targets": [_step(step, now, place(step)) for step in plan.steps],
     }
 
@@ -54,7 +54,10 @@ def _step(step: Step, now: float, place: str) -> dict[str, Any]:
         "reason": step.reason,
         "formats": list(step.target.upstreams),
         "via": [combo.name for combo, _ in step.path],
+        "tier": step.target.tier,
     }
+    if step.why:
+        told["why"] = list(step.why)
     if place:
         told["place"] = place
     if step.ready_at is not None:
@@ -66,6 +69,7 @@ def explanation_text(plan: Plan, now: float, place: Place = nowhere) -> str:
     """The plan for a terminal, one line a target."""
     head = f"{plan.asked} is {VIA[plan.found.via]}"
     head += f": {plan.found.of.name}" if plan.found.of.name != plan.asked else ""
+    head += f", {plan.combo.strategy_name}" if plan.combo is not None else ""
     rows = [_row(number, step, now, place(step)) for number, step in enumerate(plan.steps, 1)]
     return "\n".join([head, *rows]) if rows else f"{head}\n  (no targets)"
 
@@ -73,4 +77,5 @@ def explanation_text(plan: Plan, now: float, place: Place = nowhere) -> str:
 def _row(number: int, step: Step, now: float, place: str) -> str:
     wait = f", ready in {max(0.0, step.ready_at - now):.0f} s" if step.ready_at is not None else ""
     where = f"  ({place})" if place else ""
-    return f"  {number}. {step.verdict:<5} {step.target.name:<40} {step.reason}{wait}{where}"
+    why = f" [{'; '.join(step.why)}]" if step.why else ""
+    return f"  {number}. {step.verdict:<5} {step.target.name:<40} {step.reason}{wait}{why}{where}"

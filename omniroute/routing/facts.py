@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from omniroute.errors import Refused, UnsupportedContent
 from omniroute.pipeline.exchange import Exchange
 from omniroute.pipeline.keys import Caller
 from omniroute.pipeline.patterns import Bar
+from omniroute.routing.needs import may_need, needs_of
+from omniroute.wire import estimate
+from omniroute.wire.conversation import Conversation
 
 Doc = dict[str, Any]
 
@@ -16,9 +21,9 @@ BYTES_PER_TOKEN = 4
 """A rough rule for English and code in JSON, good enough to compare with a context window."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """`tokens` is an estimate from the size of the body. `document` parses the body, at most once."""
+class Facts(msgspec.Struct):
+    """`tokens` is an estimate from the size of the body. `document` parses the body, `talk` reads it in its format;
+    both do so at most once, and only when asked. `body` is None where the bytes that came in no longer count."""
 
     model: str
     wire: str
@@ -31,6 +36,43 @@ class Facts:
     client_ip: str = ""
     barred: tuple[Bar, ...] = ()
     """Tests for providers and targets that this request may not use."""
+    body: bytes | None = b""
+    talk: Callable[[], Conversation] = Conversation
+    _needs: frozenset[str] | None = None
+    _absent: frozenset[str] = frozenset()
+    _prompt: int = 0
+
+    def needs(self, capabilities: frozenset[str]) -> frozenset[str]:
+        """Which of these the request needs. Looks at the bytes first, and reads the request only when they say that it
+        could need one."""
+        if self._needs is None:
+            capabilities -= self._absent
+            if not capabilities:
+                return capabilities
+            body = self.body
+            if body is not None:
+                absent = frozenset([c for c in capabilities if not may_need(c, body)])
+                self._absent |= absent
+                capabilities -= absent
+                if not capabilities:
+                    return capabilities
+            talk = self._read()
+            self._needs = needs_of(talk) if talk is not None else frozenset()
+        return self._needs & capabilities
+
+    def prompt(self) -> int:
+        """Tokens of the prompt, counted with more care than `tokens`: an image is no text. Parses the body."""
+        if not self._prompt:
+            talk = self._read()
+            self._prompt = estimate.estimated_tokens(talk) if talk is not None else self.tokens
+        return self._prompt
+
+    def _read(self) -> Conversation | None:
+        """None for what cannot be read: what is wrong with it is told by whoever has to understand it."""
+        try:
+            return self.talk()
+        except (Refused, UnsupportedContent):
+            return None
 
     def names(self) -> Doc:
         """What a `when` sees: `{request, model, key, headers}`; `request` is the body with `tokens` and `stream`."""
@@ -60,4 +102,6 @@ def facts_of(exchange: Exchange) -> Facts:
         document=lambda: exchange.doc,
         client_ip=exchange.request.client_ip,
         barred=exchange.barred,
+        body=None if exchange.edited else exchange.request.body,
+        talk=lambda: exchange.conversation,
     )

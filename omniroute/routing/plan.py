@@ -6,28 +6,39 @@ Serving, `omniroute explain` and config tests call this same function.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from omniroute.routing.directory import Combo, Directory, Found, Member, Provider, Target
 from omniroute.routing.facts import Facts
+from omniroute.routing.needs import CANNOT, WISHES
 from omniroute.routing.standing import Cause, hindrance
-from omniroute.routing.strategy import Turn
+from omniroute.routing.strategy import Candidate, Turn, Usable
 from omniroute.state.state import State
 
 Verdict = Literal["in", "out", "later"]
+OutBecause = Literal["disabled", "forbidden", "incapable", "too_small"] | Cause
 
 DEEPEST = 5
 """Combos in combos in combos: this many levels are followed."""
 
+ROOM = 1.2
+"""An estimate of a prompt may be too high by so much before a target counts as too small for it: the target itself
+knows better."""
 
-@dataclass(frozen=True, slots=True)
-class Step:
+_NOTHING: frozenset[str] = frozenset()
+
+
+class Step(msgspec.Struct, eq=False):
     """One target of a plan. `ready_at` (epoch seconds) is when a `later` target becomes usable.
 
-    `path` are the combos and members that led here, for strategies to count what was taken. `cause` is why it is
-    not in: by decision of the operator (switched off, not for this caller), or by what happened.
+    `path` are the combos and members that led here, for strategies to count what was taken. `cause` says in a word
+    what keeps it out: the operator (switched off, not for this caller), the request, or the state of things. `lacking`
+    are capabilities that the request needs or wishes for. `why` holds the figures of the strategies that placed it,
+    where somebody asked for an explanation.
     """
 
     target: Target
@@ -36,7 +47,9 @@ class Step:
     ready_at: float | None = None
     member: Member | None = None
     path: tuple[tuple[Combo, Member], ...] = ()
-    cause: Literal["disabled", "forbidden"] | Cause | None = None
+    cause: OutBecause | None = None
+    lacking: frozenset[str] = frozenset()
+    why: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -62,26 +75,50 @@ class Plan:
         return self.found.of if isinstance(self.found.of, Combo) else None
 
 
-def plan(directory: Directory, facts: Facts, state: State, *, now: float, dice: random.Random) -> Plan | None:
-    """The plan for the model that `facts` name, or None when nothing has that name."""
+def plan(
+    directory: Directory,
+    facts: Facts,
+    state: State,
+    *,
+    now: float,
+    dice: random.Random,
+    explain: bool = False,
+) -> Plan | None:
+    """The plan for the model that `facts` name, or None when nothing has that name. With `explain` each step tells
+    what gave it its place."""
     found = directory.find(facts.model)
     if found is None:
         return None
     # A name that nothing knows counts as the default that it stands for: else a glob of a key's list would open it.
     asked = directory.default or "" if found.via == "default" else facts.model
-    planner = _Planner(facts, asked, state, now, dice)
-    steps = planner.combo(found.of, ()) if isinstance(found.of, Combo) else iter((planner.judge(found.of),))
-    return Plan(facts.model, found, _unique(steps))
+    planner = _Planner(facts, asked, state, now, dice, explain)
+    if not isinstance(found.of, Combo):
+        return Plan(facts.model, found, [planner.judge(found.of)])
+    return Plan(facts.model, found, _wishes_last(_unique(planner.combo(found.of, ()))))
 
 
-def account_turn(provider: Provider, facts: Facts, state: State, now: float, dice: random.Random) -> Turn:
+def account_turn(
+    provider: Provider,
+    facts: Facts,
+    state: State,
+    now: float,
+    dice: random.Random,
+    usable: Usable | None = None,
+) -> Turn:
     """The turn in which the accounts of a provider are ordered."""
-    return Turn(f"accounts/{provider.name}", facts, state.rotation, dice, now)
+    return Turn(f"accounts/{provider.name}", facts, state.rotation, state.health, dice, now, usable)
 
 
-def combo_turn(combo: Combo, facts: Facts, state: State, now: float, dice: random.Random) -> Turn:
+def combo_turn(
+    combo: Combo,
+    facts: Facts,
+    state: State,
+    now: float,
+    dice: random.Random,
+    usable: Usable | None = None,
+) -> Turn:
     """The turn in which the members of a combo are ordered."""
-    return Turn(f"combo/{combo.name}", facts, state.rotation, dice, now)
+    return Turn(f"combo/{combo.name}", facts, state.rotation, state.health, dice, now, usable)
 
 
 @dataclass(slots=True)
@@ -91,28 +128,45 @@ class _Planner:
     state: State
     now: float
     dice: random.Random
+    explain: bool
 
-    def combo(self, combo: Combo, path: tuple[tuple[Combo, Member], ...]) -> Iterator[Step]:
+    def combo(self, combo: Combo, path: tuple[tuple[Combo, Member], ...]) -> list[Step]:
+        """What each member leads to, then in the order of the strategy, which may look at who is usable."""
         if len(path) >= DEEPEST:
-            return
-        turn = combo_turn(combo, self.facts, self.state, self.now, self.dice)
-        for member in combo.strategy.order(combo.members, turn):
-            here = (*path, (combo, member))
-            why = self._left_out(member)
-            for step in self._of(member, here):
-                step = replace(step, member=step.member or member, path=step.path or here)
-                yield replace(step, verdict="out", reason=why, ready_at=None) if why else step
+            return []
+        members = combo.members
+        found = {id(member): self._of(member, (*path, (combo, member))) for member in members}
 
-    def _of(self, member: Member, path: tuple[tuple[Combo, Member], ...]) -> Iterator[Step]:
+        def usable(candidate: Candidate) -> Sequence[Target]:
+            return [step.target for step in found[id(candidate)] if step.verdict == "in"]
+
+        turn = combo_turn(combo, self.facts, self.state, self.now, self.dice, usable)
+        ordered = combo.strategy.order(members, turn)
+        if self.explain:
+            for member in ordered:
+                _add_why(found[id(member)], combo, combo.strategy.why(member, turn))
+        return [step for member in ordered for step in found[id(member)]]
+
+    def _of(self, member: Member, path: tuple[tuple[Combo, Member], ...]) -> list[Step]:
+        why = self._left_out(member)
         if isinstance(member.of, Combo):
-            if not member.of.enabled:
-                return iter(())
-            return self.combo(member.of, path)
-        return iter((self.judge(member.of),))
+            steps = self.combo(member.of, path)
+        else:
+            step = self.judge(member.of, choice=True)
+            step.member = member
+            step.path = path
+            steps = [step]
+        if why is not None:
+            for step in steps:
+                step.verdict, step.reason, step.ready_at = "out", why, None
+                step.cause = step.cause if step.cause == "forbidden" else _cause(member)
+        return steps
 
     def _left_out(self, member: Member) -> str | None:
         if not member.enabled:
             return "disabled in the combo"
+        if isinstance(member.of, Combo) and not member.of.enabled:
+            return f"combo {member.of.name} is disabled"
         if member.when is None:
             return None
         try:
@@ -121,8 +175,8 @@ class _Planner:
             # What the client sent is not what the condition is about.
             return f"its `when` cannot be decided: {member.when_text}: {error}"
 
-    def judge(self, target: Target) -> Step:
-        """Whether a target can be used now."""
+    def judge(self, target: Target, *, choice: bool = False) -> Step:
+        """Whether a target can be used now, and for this request; `choice`: there may be others to choose from."""
         provider = target.provider
         if not provider.settings.enabled:
             return Step(target, "out", f"provider {provider.name} is disabled", cause="disabled")
@@ -133,6 +187,9 @@ class _Planner:
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
         if any(barred(provider.name, target.name) for barred in self.facts.barred):
             return Step(target, "out", "a filter keeps it out", cause="forbidden")
+        unfit = self._unfit(target, choice)
+        if unfit is not None:
+            return unfit
         if not any(a.inactive is None for a in provider.accounts):
             return Step(target, "out", _why_inactive(provider))
         if caller is not None and caller.thrifty(self.now) and not target.free:
@@ -143,7 +200,34 @@ class _Planner:
             return Step(
                 target, "later" if later else "out", hindered.reason, hindered.ready_at, cause=hindered.cause
             )
-        return Step(target, "in", "usable")
+        return Step(target, "in", "usable", lacking=self._wished(target, choice))
+
+    def _unfit(self, target: Target, choice: bool) -> Step | None:
+        """Why a target cannot serve what is asked. Where it is the only one, its provider says it in its own words."""
+        facts, context = self.facts, target.facts.context
+        if choice and target.lacking:
+            lacking = facts.needs(target.lacking - WISHES)
+            if lacking:
+                reason = f"it cannot {' or '.join(CANNOT[c] for c in sorted(lacking))}"
+                return Step(target, "out", reason, cause="incapable", lacking=lacking)
+        if context is not None and facts.tokens > context and facts.prompt() > context * ROOM:
+            reason = f"its context of {context:,} tokens is too small for about {facts.prompt():,}"
+            return Step(target, "out", reason, cause="too_small")
+        return None
+
+    def _wished(self, target: Target, choice: bool) -> frozenset[str]:
+        return self.facts.needs(target.lacking & WISHES) if choice and target.lacking else _NOTHING
+
+
+def _cause(member: Member) -> OutBecause | None:
+    off = not member.enabled or (isinstance(member.of, Combo) and not member.of.enabled)
+    return "disabled" if off else None
+
+
+def _add_why(steps: Iterable[Step], combo: Combo, why: str) -> None:
+    if why:
+        for step in steps:
+            step.why = (f"{combo.name}: {why}", *step.why)
 
 
 def _why_inactive(provider: Provider) -> str:
@@ -153,7 +237,8 @@ def _why_inactive(provider: Provider) -> str:
     return f"no account of {provider.name} is active: {', '.join(reasons)}"
 
 
-def _unique(steps: Iterator[Step]) -> list[Step]:
+def _unique(steps: list[Step]) -> list[Step]:
+    """Each target once, at the first place where it is not out."""
     seen: dict[str, Step] = {}
     for step in steps:
         known = seen.get(step.target.name)
@@ -161,3 +246,15 @@ def _unique(steps: Iterator[Step]) -> list[Step]:
             seen.pop(step.target.name, None)
             seen[step.target.name] = step
     return list(seen.values())
+
+
+def _wishes_last(steps: list[Step]) -> list[Step]:
+    """Who lacks what is only wished for goes after those who have it."""
+    lacking = [step for step in steps if step.lacking and step.verdict == "in"]
+    if not lacking or not any(step.verdict == "in" and not step.lacking for step in steps):
+        return steps
+    for step in lacking:
+        step.reason = (
+            f"usable, after the others: it cannot {' or '.join(CANNOT[c] for c in sorted(step.lacking))}"
+        )
+    return [step for step in steps if step not in lacking] + lacking

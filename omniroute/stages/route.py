@@ -34,10 +34,11 @@ class Route(Options, frozen=True, kw_only=True):
 
         async def run(exchange: Exchange, proceed: Handler) -> Reply:
             facts = facts_of(exchange)
-            made = plan(directory, facts, state, now=state.clock(), dice=state.dice)
+            asked = exchange.request.headers.get(EXPLAIN) in ("1", "true")
+            made = plan(directory, facts, state, now=state.clock(), dice=state.dice, explain=asked)
             if made is None:
                 return refusal(_unknown(exchange.model, directory))
-            if exchange.request.headers.get(EXPLAIN) in ("1", "true"):
+            if asked:
                 body = msgspec.json.encode(explanation(made, state.clock()))
                 return Reply(200, body=body, headers={"Content-Type": "application/json"})
             made = await _wait_for_one(made, facts, directory, state)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from omniroute.config.units import Duration
 from omniroute.declare import Options, option, strategy
-from omniroute.routing.strategy import C, Turn
+from omniroute.routing.strategy import C, Ordering, Turn
 
 
 class Sticky(Options, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Sticky(Options, frozen=True, kw_only=True):
 @strategy(
     "round-robin", example="{type: round-robin, limit: 2, sticky: {by: 'header:x-session-id', ttl: 30m}}"
 )
-class RoundRobin(Options, frozen=True, kw_only=True):
+class RoundRobin(Ordering, frozen=True, kw_only=True):
     """In turn; `limit` keeps one for so many uses in a row, `sticky` keeps a session on one."""
 
     limit: Annotated[int, option("Uses in a row before the next one's turn.", ge=1)] = 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from omniroute.declare import Options, strategy
-from omniroute.routing.strategy import C, Turn
+from omniroute.declare import strategy
+from omniroute.routing.strategy import C, Candidate, Ordering, Turn
 
 
 @strategy("weighted", example="weighted")
-class Weighted(Options, frozen=True, kw_only=True):
+class Weighted(Ordering, frozen=True, kw_only=True):
     """By chance, each as often as its `weight` says; one of weight 0 is used only when all others failed.
 
     The order after the first is drawn in the same way among the rest (Efraimidis and Spirakis, 2006).
@@ -20,8 +20,8 @@ class Weighted(Options, frozen=True, kw_only=True):
         drawn = [(_key(c.weight, turn.dice.random()), c) for c in candidates]
         return [c for _, c in sorted(drawn, key=lambda pair: -pair[0])]
 
-    def taken(self, name: str, turn: Turn) -> None:
-        """Nothing to remember: chance has no memory."""
+    def why(self, candidate: Candidate, turn: Turn) -> str:
+        return f"weight {candidate.weight:g}"
 
 
 def _key(weight: float, chance: float) -> float:

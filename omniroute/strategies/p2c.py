@@ -1,0 +1,56 @@
+"""Two at random, the healthier first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from omniroute.declare import strategy
+from omniroute.routing.strategy import C, Candidate, Leaf, Ordering, Turn
+
+WORST = 0.95
+"""Error rates above this one make no more difference."""
+
+
+@strategy("p2c", example="p2c")
+class P2c(Ordering, frozen=True, kw_only=True):
+    """Two at random, the healthier of them first: by what is under way there, errors and latency.
+
+    The load spreads evenly without counting turns, and who slows down or fails gets less of it; nobody is flooded for
+    being the best (Mitzenmacher, 2001, "The power of two choices").
+    """
+
+    def order(self, candidates: Sequence[C], turn: Turn) -> Sequence[C]:
+        if len(candidates) < 2:
+            return candidates
+        burdens = _burdens(candidates, turn)
+        ready = [c for c in candidates if turn.is_usable(c)]
+        drawn = turn.dice.sample(ready, min(2, len(ready)))
+        rest = [c for c in candidates if c not in drawn]
+        by_burden = [sorted(group, key=lambda c: burdens[id(c)]) for group in (drawn, rest)]
+        return [*by_burden[0], *by_burden[1]]
+
+    def why(self, candidate: Candidate, turn: Turn) -> str:
+        running = turn.best(candidate, lambda leaf: turn.health.of(leaf.health_id).running)
+        errors = turn.best(candidate, lambda leaf: turn.health.of(leaf.health_id).error_rate(turn.now))
+        return f"{running:.0f} under way, {errors:.0%} errors"
+
+
+def _burdens(candidates: Sequence[C], turn: Turn) -> Mapping[int, float]:
+    """How loaded each is, by its `id`: of the queue that a request would find there, and how fast it moves. Where no
+    latency is known yet, that of the others stands for it."""
+    stream, health = turn.facts.stream, turn.health
+    known = [
+        seconds
+        for candidate in candidates
+        for leaf in candidate.leaves
+        if (seconds := health.of(leaf.health_id).latency(stream)) is not None
+    ]
+    usual = sum(known) / len(known) if known else 1.0
+
+    def burden(leaf: Leaf) -> float:
+        vital = health.of(leaf.health_id)
+        seconds = vital.latency(stream)
+        well = 1 - min(vital.error_rate(turn.now), WORST)
+        return (vital.running + 1) * max(usual if seconds is None else seconds, 1e-3) / well**2
+
+    return {id(candidate): turn.best(candidate, burden) for candidate in candidates}
