@@ -1,6 +1,6 @@
 """What a plan costs: microseconds to plan a request over a combo of three, by strategy. No sockets.
 
-    python benchmarks/planner.py [--rounds 9]
+    python benchmarks/planner.py [--rounds 200]
 
 Each figure is the best of several rounds: what the planner takes when the machine leaves it alone.
 """
@@ -73,7 +73,7 @@ def measure(strategy: str, card: str, rounds: int) -> float:
     def once() -> None:
         plan(generation.directory, facts_of(exchange), state, now=state.clock(), dice=state.dice)
 
-    number = 3000
+    number = 100
     return min(timeit.repeat(once, number=number, repeat=rounds)) / number * 1e6
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=200)
     rounds = parser.parse_args().rounds
     print(f"python {sys.version.split()[0]}, best of {rounds}, microseconds a plan")
     print(f"{'strategy':<20} {'plain':>8} {'known':>8}")

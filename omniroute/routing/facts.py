@@ -11,7 +11,7 @@ from omniroute.errors import Refused, UnsupportedContent
 from omniroute.pipeline.exchange import Exchange
 from omniroute.pipeline.keys import Caller
 from omniroute.pipeline.patterns import Bar
-from omniroute.routing.needs import may_need, needs_of
+from omniroute.routing.needs import absent_from, needs_of
 from omniroute.wire import estimate
 from omniroute.wire.conversation import Conversation
 
@@ -19,6 +19,9 @@ Doc = dict[str, Any]
 
 BYTES_PER_TOKEN = 4
 """A rough rule for English and code in JSON, good enough to compare with a context window."""
+
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Facts(msgspec.Struct):
@@ -39,25 +42,22 @@ class Facts(msgspec.Struct):
     body: bytes | None = b""
     talk: Callable[[], Conversation] = Conversation
     _needs: frozenset[str] | None = None
-    _absent: frozenset[str] = frozenset()
+    _absent: frozenset[str] = _NOTHING
     _prompt: int = 0
 
     def needs(self, capabilities: frozenset[str]) -> frozenset[str]:
         """Which of these the request needs. Looks at the bytes first, and reads the request only when they say that it
         could need one."""
-        if self._needs is None:
-            capabilities -= self._absent
-            if not capabilities:
-                return capabilities
-            body = self.body
-            if body is not None:
-                absent = frozenset([c for c in capabilities if not may_need(c, body)])
-                self._absent |= absent
-                capabilities -= absent
-                if not capabilities:
-                    return capabilities
-            talk = self._read()
-            self._needs = needs_of(talk) if talk is not None else frozenset()
+        if self._needs is not None:
+            return self._needs & capabilities
+        if capabilities <= self._absent:
+            return _NOTHING
+        if self.body is not None:
+            self._absent |= absent_from(self.body, capabilities - self._absent)
+            if capabilities <= self._absent:
+                return _NOTHING
+        talk = self._read()
+        self._needs = needs_of(talk) if talk is not None else _NOTHING
         return self._needs & capabilities
 
     def prompt(self) -> int:

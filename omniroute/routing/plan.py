@@ -187,9 +187,11 @@ class _Planner:
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
         if any(barred(provider.name, target.name) for barred in self.facts.barred):
             return Step(target, "out", "a filter keeps it out", cause="forbidden")
-        unfit = self._unfit(target, choice)
-        if unfit is not None:
-            return unfit
+        lacking = self.facts.needs(target.lacking) if choice and target.lacking else _NOTHING
+        if lacking or target.facts.context is not None:
+            unfit = self._unfit(target, lacking)
+            if unfit is not None:
+                return unfit
         if not any(a.inactive is None for a in provider.accounts):
             return Step(target, "out", _why_inactive(provider))
         if caller is not None and caller.thrifty(self.now) and not target.free:
@@ -200,23 +202,24 @@ class _Planner:
             return Step(
                 target, "later" if later else "out", hindered.reason, hindered.ready_at, cause=hindered.cause
             )
-        return Step(target, "in", "usable", lacking=self._wished(target, choice))
+        return Step(target, "in", "usable", lacking=lacking)
 
-    def _unfit(self, target: Target, choice: bool) -> Step | None:
-        """Why a target cannot serve what is asked. Where it is the only one, its provider says it in its own words."""
+    def _unfit(self, target: Target, lacking: frozenset[str]) -> Step | None:
+        """Why a target cannot serve what is asked. What is lacking is only looked at where there is a choice: the
+        provider of a model that somebody names says it in its own words."""
         facts, context = self.facts, target.facts.context
-        if choice and target.lacking:
-            lacking = facts.needs(target.lacking - WISHES)
-            if lacking:
-                reason = f"it cannot {' or '.join(CANNOT[c] for c in sorted(lacking))}"
-                return Step(target, "out", reason, cause="incapable", lacking=lacking)
+        needed = lacking - WISHES if lacking else lacking
+        if needed:
+            reason = f"it cannot {_words(needed)}"
+            return Step(target, "out", reason, cause="incapable", lacking=needed)
         if context is not None and facts.tokens > context and facts.prompt() > context * ROOM:
             reason = f"its context of {context:,} tokens is too small for about {facts.prompt():,}"
             return Step(target, "out", reason, cause="too_small")
         return None
 
-    def _wished(self, target: Target, choice: bool) -> frozenset[str]:
-        return self.facts.needs(target.lacking & WISHES) if choice and target.lacking else _NOTHING
+
+def _words(lacking: frozenset[str]) -> str:
+    return " or ".join(CANNOT[capability] for capability in sorted(lacking))
 
 
 def _cause(member: Member) -> OutBecause | None:
@@ -254,7 +257,5 @@ def _wishes_last(steps: list[Step]) -> list[Step]:
     if not lacking or not any(step.verdict == "in" and not step.lacking for step in steps):
         return steps
     for step in lacking:
-        step.reason = (
-            f"usable, after the others: it cannot {' or '.join(CANNOT[c] for c in sorted(step.lacking))}"
-        )
+        step.reason = f"usable, after the others: it cannot {_words(step.lacking)}"
     return [step for step in steps if step not in lacking] + lacking

@@ -14,8 +14,9 @@ from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Directory
 from omniroute.routing.explain import explanation
 from omniroute.routing.facts import Facts, facts_of
-from omniroute.routing.outcomes import by_code, most_telling, outcome_of
+from omniroute.routing.outcomes import by_code, outcome_of
 from omniroute.routing.plan import Plan, Step, combo_turn, plan
+from omniroute.routing.refusals import all_failed, unknown
 from omniroute.state.state import State
 
 EXPLAIN = "x-omniroute-explain"
@@ -37,7 +38,7 @@ class Route(Options, frozen=True, kw_only=True):
             asked = exchange.request.headers.get(EXPLAIN) in ("1", "true")
             made = plan(directory, facts, state, now=state.clock(), dice=state.dice, explain=asked)
             if made is None:
-                return refusal(_unknown(exchange.model, directory))
+                return refusal(unknown(exchange.model, directory))
             if asked:
                 body = msgspec.json.encode(explanation(made, state.clock()))
                 return Reply(200, body=body, headers={"Content-Type": "application/json"})
@@ -135,102 +136,4 @@ class _Journey:
         after = plan(directory, self._facts, state, now=state.clock(), dice=state.dice) or self._plan
         ready = after.ready_at
         wait = max(1.0, ready - state.clock()) if ready is not None else None
-        tried = (*self._exchange.tried, *_not_tried(self._plan, {t.target for t in self._exchange.tried}))
-        if not self._problems:
-            return _none_usable(self._plan, wait, tried)
-        if len(self._problems) == 1 and len(self._plan.steps) == 1:
-            problem = self._problems[0]
-            return msgspec.structs.replace(_as_ours(problem), retry_after=problem.retry_after or wait)
-        telling = _as_ours(most_telling(self._problems))
-        return msgspec.structs.replace(
-            telling,
-            message=f"All targets of {self._plan.asked!r} failed; the most telling: {telling.message}",
-            retry_after=wait if wait is not None else telling.retry_after,
-            tried=tried,
-        )
-
-
-OURS: dict[str, tuple[str, str]] = {
-    "authentication": ("bad_gateway", "upstream_authentication"),
-    "permission": ("bad_gateway", "upstream_permission"),
-    "billing": ("unavailable", "upstream_billing"),
-}
-"""Failures that are between the gateway and its provider: told as they are, a client would blame its own key."""
-
-
-LIMITED = ("rate limit", "quota")
-"""How the reason of a rest begins that is over when a limit is lifted."""
-
-
-def _as_ours(problem: Problem) -> Problem:
-    ours = OURS.get(problem.kind)
-    if ours is None:
-        return problem
-    kind, code = ours
-    return msgspec.structs.replace(
-        problem,
-        kind=kind,
-        code=code,
-        status=0,
-        message=f"The provider refused the gateway: {problem.message}",
-    )
-
-
-def _not_tried(made: Plan, tried: set[str]) -> list[Tried]:
-    return [
-        Tried(s.target.name, s.reason) for s in made.steps if s.verdict != "in" and s.target.name not in tried
-    ]
-
-
-def _none_usable(made: Plan, wait: float | None, tried: tuple[Tried, ...]) -> Problem:
-    causes = {step.cause for step in made.steps}
-    if causes == {"forbidden"}:
-        return Problem(
-            kind="permission", code="model_not_allowed", message=f"You may not use the model {made.asked!r}."
-        )
-    if causes == {"disabled"}:
-        return Problem(
-            kind="model_not_found",
-            code="model_disabled",
-            message=f"The model {made.asked!r} is switched off: {made.steps[0].reason}.",
-        )
-    if "budget" in causes and causes <= {"budget", "disabled", "forbidden"}:
-        spent = next(step for step in made.steps if step.cause == "budget")
-        return Problem(
-            kind="billing",
-            code="budget_spent",
-            message=f"No target of {made.asked!r} may be paid for now: {spent.reason}.",
-            retry_after=wait,
-            tried=tried,
-        )
-    limited = any(s.verdict == "later" and s.reason.startswith(LIMITED) for s in made.steps)
-    why = "; ".join(f"{t.target}: {t.reason.rstrip('.')}" for t in tried) or "the combo has no targets"
-    return Problem(
-        kind="rate_limit" if limited else "unavailable",
-        code="no_target",
-        message=f"No target of {made.asked!r} can be used now: {why}.",
-        retry_after=wait,
-        tried=tried,
-    )
-
-
-def _unknown(model: str, directory: Directory) -> Problem:
-    if not model:
-        return Problem(
-            kind="invalid_request",
-            code="missing_model",
-            param="model",
-            message="The request names no `model`.",
-        )
-    near = directory.near(model)
-    hint = (
-        f" Did you mean {', '.join(repr(n) for n in near)}?"
-        if near
-        else " `GET /v1/models` lists what there is."
-    )
-    return Problem(
-        kind="model_not_found",
-        code="model_not_found",
-        param="model",
-        message=f"There is no model, alias or combo {model!r}.{hint}",
-    )
+        return all_failed(self._plan, wait, self._exchange.tried, self._problems)

@@ -29,7 +29,7 @@ def config(tmp_path: Path) -> str:
 def test_a_combo(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "mine", "--config", config]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "mine is a combo"
+    assert lines[0] == "mine is a combo, fill-first"
     assert [line.rsplit("/", 1)[-1] for line in lines[1:4]] == [
         "omniroute.yaml:7:10)",
         "omniroute.yaml:7:17)",
