@@ -53,13 +53,15 @@ class Scripted:
 
 @dataclass
 class Seen:
-    """A request that a fake provider got. `left` is set when the gateway closed the connection before the end."""
+    """A request that a fake provider got. `raw_path` is the path as it was sent, encoded and with the query; `left` is
+    set when the gateway closed the connection before the end."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    raw_path: str = ""
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -100,6 +102,7 @@ class FakeUpstream:
             dict(request.query),
             {name.lower(): value for name, value in request.headers.items()},
             await request.content.read(),
+            request.raw_path,
         )
         self.requests.append(seen)
         try:

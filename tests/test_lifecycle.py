@@ -90,7 +90,8 @@ def test_wires_are_whole(declaration: Declaration) -> None:
     assert isinstance(wire, Wire)
     assert wire.name == declaration.name
     assert wire.path("m", True, "chat")
-    assert wire.keep_alive
+    # Amazon's event stream has no message that means nothing.
+    assert wire.keep_alive or wire.framing == "aws"
 
 
 @pytest.mark.parametrize("declaration", [d for kind in KINDS for d in of(kind)])

@@ -236,6 +236,12 @@ class Account(Options, frozen=True, kw_only=True):
     key: Annotated[
         Secret | None, option("The API key. An empty one makes the account inactive.", secret=True)
     ] = None
+    access_key_id: Annotated[
+        str | None, option("For `sigv4`: the name of the secret access key that is the `key`.")
+    ] = None
+    session_token: Annotated[
+        Secret | None, option("For `sigv4`: what makes temporary credentials valid.", secret=True)
+    ] = None
     proxy: Annotated[str | None, option("Name of the outbound proxy, or `direct`.")] = None
     priority: Annotated[int, option("Lower goes first, in the order written among equals.")] = 0
     weight: Annotated[float, option("Share under the strategy `weighted`.", ge=0)] = 1
@@ -253,6 +259,10 @@ class ProviderAuth(Options, frozen=True, kw_only=True):
     header: Annotated[str | None, option("Header name, for `type: header`.")] = None
     query: Annotated[str | None, option("Parameter name, for `type: query`.")] = None
     prefix: Annotated[str, option("Text before the key in the header.")] = ""
+    service: Annotated[str | None, option("The service that is signed for, for `type: sigv4`.")] = None
+    region: Annotated[
+        str | None, option("Its region, for `type: sigv4`; else the one in the host's name.")
+    ] = None
 
 
 class Timeouts(Options, frozen=True, kw_only=True):

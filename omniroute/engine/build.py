@@ -77,7 +77,7 @@ def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
         edit=parts.edit,
         write_record=workshop.write_record,
     )
-    sender = Sender(parts.transports())
+    sender = Sender(parts.transports(), workshop.state.clock)
     pipelines = {name: parts.pipeline(name, site, sender.send) for name in settings.pipelines}
     return Generation(
         number=number,
@@ -186,7 +186,7 @@ class _Builder:
     ) -> Account:
         proxy = self._proxy(account.proxy or settings.proxy or self._settings.proxy)
         try:
-            granted = {wire: c.authorize(account.key) for wire, c in credentials.items()}
+            granted = {wire: c.authorize(account) for wire, c in credentials.items()}
         except ValueError as error:
             raise _wrong("OR1900", f"account {provider}/{name}: {error}") from error
         missing = [a.missing for a in granted.values()]
@@ -194,7 +194,7 @@ class _Builder:
             name=name,
             provider=provider,
             granted=granted,
-            secrets=(account.key,) if account.key else (),
+            secrets=tuple(s for s in (account.key, account.session_token) if s),
             proxy=proxy,
             identity=_identity(settings, account, proxy),
             weight=account.weight,

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from omniroute.config.secrets import Secret
+from omniroute.config.settings import Account
+
+Sign = Callable[[str, str, Mapping[str, str], bytes, float], Mapping[str, str]]
+"""Method, URL, headers, body, epoch seconds → headers to add."""
 
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):
-    """`missing` says what the account lacks; it is then inactive."""
+    """`missing` says what the account lacks; it is then inactive. `sign` is asked at each request, once all else of it
+    is known."""
 
     headers: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
+    sign: Sign | None = None
     missing: str | None = None
 
 
 class Credential(Protocol):
-    def authorize(self, key: Secret | None) -> Authorization:
+    def authorize(self, account: Account) -> Authorization:
         """Made once an account, when the configuration is compiled."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from time import perf_counter
 from urllib.parse import urlencode
 
@@ -31,8 +31,9 @@ PLAIN_TOTAL = 600.0
 class Sender:
     """Sends exchanges through the transports of a generation, by the name of the provider."""
 
-    def __init__(self, transports: Mapping[str, Transport]) -> None:
+    def __init__(self, transports: Mapping[str, Transport], clock: Callable[[], float]) -> None:
         self._transports = transports
+        self._clock = clock
 
     async def send(self, exchange: Exchange) -> Reply:
         """Raises `UpstreamError` for what fails before an answer; an error answer is a reply with a problem."""
@@ -41,7 +42,7 @@ class Sender:
             raise RuntimeError("the pipeline sends without a target, an account or a request")
         exchange.marks.append(("upstream", perf_counter()))
         transport = self._transports[target.provider.name]
-        outbound = _outbound(exchange, target, account, outgoing)
+        outbound = _outbound(exchange, target, account, outgoing, self._clock())
         timeouts = _timeouts(exchange, target)
         if exchange.stream:
             return await _streamed(exchange, transport, outbound, timeouts, target, account, outgoing)
@@ -224,14 +225,19 @@ def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, out
     return reply
 
 
-def _outbound(exchange: Exchange, target: Target, account: Account, outgoing: Outgoing) -> Outbound:
+def _outbound(
+    exchange: Exchange, target: Target, account: Account, outgoing: Outgoing, now: float
+) -> Outbound:
     upstream = target.upstreams[outgoing.wire.name]
     granted = account.granted[outgoing.wire.name]
-    accept = {"Accept": "text/event-stream" if exchange.stream else "application/json"}
+    kind = outgoing.wire.stream_type.partition(";")[0] if exchange.stream else "application/json"
+    accept = {"Accept": kind}
     headers = merged(outgoing.headers, granted.headers, accept)
     url = upstream.base_url + outgoing.path
     if granted.query:
         url += ("&" if "?" in url else "?") + urlencode(granted.query)
+    if granted.sign is not None:
+        headers = merged(headers, granted.sign("POST", url, headers, outgoing.body, now))
     return Outbound(
         url=url,
         headers=headers,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from omniroute.errors import STATUS_OF, MalformedStream, Problem, ProblemKind
+from omniroute.wire.aws_events import AwsSplitter, message
 from omniroute.wire.codec import Dialect, Event, Reference, Splitter, StreamReader, StreamWriter, Wire
 from omniroute.wire.conversation import (
     Answer,
@@ -32,9 +33,13 @@ from omniroute.wire.sse import EventSplitter, frame
 
 encode = msgspec.json.Encoder().encode
 
-SPLITTERS: dict[str, Callable[[], Splitter]] = {"sse": EventSplitter, "ndjson": LineSplitter}
+SPLITTERS: dict[str, Callable[[], Splitter]] = {
+    "sse": EventSplitter,
+    "ndjson": LineSplitter,
+    "aws": AwsSplitter,
+}
 """Framing → a new splitter of a stream of that framing."""
-FRAMES: dict[str, Callable[[bytes, str], bytes]] = {"sse": frame, "ndjson": line}
+FRAMES: dict[str, Callable[[bytes, str], bytes]] = {"sse": frame, "ndjson": line, "aws": message}
 """Framing → an event of such a stream, made of its payload and its name."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import MalformedStream, Problem, UpstreamError
+from omniroute.wire.aws_events import STREAM_TYPE
 from omniroute.wire.bridge import FRAMES, SPLITTERS, encode, problem_of, read_answer
 from omniroute.wire.codec import Reference, Splitter, Wire
 from omniroute.wire.conversation import (
@@ -43,7 +44,13 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.json_array import JsonArraySplitter
 
-STREAMS = ("text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json")
+STREAMS = (
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/jsonl",
+    "application/stream+json",
+    STREAM_TYPE,
+)
 """Content types that only a stream has."""
 
 # ── plain → stream ───────────────────────────────────────────────────────────────────────────────

@@ -21,11 +21,19 @@ from omniroute.errors import ProblemKind
 
 CATALOGUE = read_catalogue()
 QUIRKS = read_quirks()
-WIRES = {"openai-chat", "openai-responses", "anthropic-messages", "gemini", "ollama", "cohere"}
+WIRES = {
+    "openai-chat",
+    "openai-responses",
+    "anthropic-messages",
+    "gemini",
+    "ollama",
+    "cohere",
+    "bedrock-converse",
+}
 LEVELS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 IDS = """
-    alibaba alibaba-cn anthropic cerebras chutes cohere deepinfra deepseek demo fault fireworks gemini glm glm-cn groq
+    alibaba alibaba-cn anthropic bedrock cerebras chutes cohere deepinfra deepseek demo fault fireworks gemini glm glm-cn groq
     huggingface hyperbolic kimi kimi-cn llama-cpp lmstudio minimax minimax-cn mistral nebius nvidia ollama
     ollama-cloud openai openrouter perplexity sambanova siliconflow siliconflow-cn together vercel-gateway vllm xai
 """.split()
@@ -92,8 +100,9 @@ def test_anthropic_endpoints_end_in_v1_and_name_the_version(id: str) -> None:
 def test_credentials_are_sent_in_a_known_way(id: str) -> None:
     provider = PROVIDERS[id]
     for auth in (provider.auth, *(e.auth for e in provider.formats.values() if e.auth)):
-        assert auth.type in ("bearer", "header", "none")
+        assert auth.type in ("bearer", "header", "none", "sigv4")
         assert (auth.header is not None) == (auth.type == "header")
+        assert (auth.service is not None) == (auth.type == "sigv4")
     # Where nobody signs in, there is nothing to declare: the account is there.
     assert bool(provider.accounts) == (provider.auth.type == "none")
 

@@ -13,12 +13,12 @@ from omniroute.testing import FakeUpstream, Scripted, Seen, gateway
 from tests.fidelity import own_answers as own
 from tests.fidelity.clients import CLIENTS, RESULT, Client, Heard, Offer
 from tests.fidelity.meaning import Call, settle
-from tests.fidelity.replay import BASE, PROVIDER_OF, asked_model
+from tests.fidelity.replay import BASE, CLIENT_WIRES, PROVIDER_OF, asked_model
 from tests.fidelity.request_run import ANSWERS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WIRES = tuple(PROVIDER_OF)
+WIRES = CLIENT_WIRES
 each_client = pytest.mark.parametrize("client", WIRES)
 each_upstream = pytest.mark.parametrize("upstream", WIRES, ids=lambda wire: f"from-{wire}")
 SIGNING = [(c, u) for c, u in product(WIRES, WIRES) if c != u and u != "openai-chat"]

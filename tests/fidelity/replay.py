@@ -14,10 +14,10 @@ from typing import Any
 from omniroute.state.cooldowns import Cooldowns, Pace, Rest
 from omniroute.state.state import State
 from omniroute.testing import FakeUpstream, Running, Scripted, Seen, gateway
-from tests.fidelity import read_anthropic, read_chat, read_gemini, read_responses
+from tests.fidelity import read_anthropic, read_bedrock, read_chat, read_gemini, read_responses
 from tests.fidelity.clients import Offer
 from tests.fidelity.meaning import Meaning, settle
-from tests.support import recordings
+from tests.support import aws_events, recordings
 from tests.support.recordings import Recording
 
 WIRE_OF_FOLDER = {
@@ -27,6 +27,8 @@ WIRE_OF_FOLDER = {
     "anthropic-messages": "anthropic-messages",
     "gemini-generate": "gemini",
     "gemini-stream": "gemini",
+    "bedrock-converse": "bedrock-converse",
+    "bedrock-converse-stream": "bedrock-converse",
 }
 """The folders of recordings that are replayed, and the wire format that their upstream speaks."""
 
@@ -35,16 +37,26 @@ PROVIDER_OF = {
     "openai-responses": "responses",
     "anthropic-messages": "anthropic",
     "gemini": "gemini",
+    "bedrock-converse": "converse",
 }
 """The name of the gateway's provider for an upstream of each wire format."""
 
-BASE = {"openai-chat": "/v1", "openai-responses": "/v1", "anthropic-messages": "/v1", "gemini": "/v1beta"}
+CLIENT_WIRES = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
+"""The formats that have an SDK to call the gateway with."""
+
+BASE = {
+    "openai-chat": "/v1",
+    "openai-responses": "/v1",
+    "anthropic-messages": "/v1",
+    "gemini": "/v1beta",
+    "bedrock-converse": "",
+}
 
 HOP_BY_HOP = frozenset(
     "connection content-encoding content-length date keep-alive server set-cookie transfer-encoding".split()
 )
 
-PATH_MODEL = re.compile(r"/models/(.+):(?:streamG|g)enerateContent$")
+PATH_MODEL = re.compile(r"/models/(.+):(?:streamG|g)enerateContent$|/model/(.+)/converse(?:-stream)?$")
 
 
 def names(wires: Iterable[str] = ()) -> list[str]:
@@ -140,6 +152,9 @@ def _tape(recording: Recording, body: Any) -> Tape:
 def _scripted(recording: Recording, body: Any) -> Scripted:
     headers = {k: str(v) for k, v in recording.headers.items() if k.lower() not in HOP_BY_HOP}
     kind = next((headers.pop(k) for k in list(headers) if k.lower() == "content-type"), None)
+    if recording.wire_format == "bedrock-converse-stream" and recording.status == 200:
+        stream = aws_events.recorded(body)
+        return Scripted(body=stream, headers=headers, content_type="application/vnd.amazon.eventstream")
     if recording.streaming and recording.status == 200:
         kind = kind if kind and "event-stream" in kind else "text/event-stream"
     if recording.meta.get("body_encoding") == "base64":
@@ -154,6 +169,7 @@ PLAIN = {
     "openai-responses": read_responses.read,
     "anthropic-messages": read_anthropic.read,
     "gemini": read_gemini.read,
+    "bedrock-converse": read_bedrock.read,
 }
 STREAMED = {
     "openai-chat": read_chat.read_stream,
@@ -166,6 +182,7 @@ FAILED = {
     "openai-responses": read_responses.error,
     "anthropic-messages": read_anthropic.error,
     "gemini": read_gemini.error,
+    "bedrock-converse": read_bedrock.error,
 }
 
 
@@ -176,6 +193,8 @@ def _meaning(recording: Recording, body: Any) -> Meaning:
         headers = {k.lower(): v for k, v in recording.headers.items()}
         failure.retry_after = headers.get("retry-after") or failure.retry_after
         return Meaning(error=failure)
+    if wire == "bedrock-converse" and isinstance(body, str):
+        return read_bedrock.read_stream(aws_events.events(aws_events.recorded(body)))
     if isinstance(body, str):
         return STREAMED[wire](events(body))
     return PLAIN[wire](body)
@@ -229,7 +248,7 @@ def configuration(url: str) -> str:
 def asked_model(seen: Seen) -> str:
     """The model that a request to an upstream is for: from its path, else its body."""
     found = PATH_MODEL.search(seen.path)
-    return found[1] if found else str(seen.json.get("model"))
+    return found[1] or found[2] if found else str(seen.json.get("model"))
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omniroute.config.secrets import Secret
+from omniroute.config.settings import Account
 from omniroute.declare import Options, credential
 from omniroute.upstream.authorization import NO_KEY, Authorization, clean
 
@@ -11,7 +11,7 @@ from omniroute.upstream.authorization import NO_KEY, Authorization, clean
 class Bearer(Options, frozen=True, kw_only=True):
     """The key as a bearer token."""
 
-    def authorize(self, key: Secret | None) -> Authorization:
-        if not key:
+    def authorize(self, account: Account) -> Authorization:
+        if not account.key:
             return NO_KEY
-        return Authorization(headers={"Authorization": f"Bearer {clean(key)}"})
+        return Authorization(headers={"Authorization": f"Bearer {clean(account.key)}"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from omniroute.config.secrets import Secret
+from omniroute.config.settings import Account
 from omniroute.declare import Options, credential, option
 from omniroute.upstream.authorization import NO_KEY, Authorization, clean
 
@@ -16,7 +16,7 @@ class Header(Options, frozen=True, kw_only=True):
     header: Annotated[str, option("Header name.")] = "x-api-key"
     prefix: Annotated[str, option("Text before the key.")] = ""
 
-    def authorize(self, key: Secret | None) -> Authorization:
-        if not key:
+    def authorize(self, account: Account) -> Authorization:
+        if not account.key:
             return NO_KEY
-        return Authorization(headers={self.header: f"{self.prefix}{clean(key)}"})
+        return Authorization(headers={self.header: f"{self.prefix}{clean(account.key)}"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omniroute.config.secrets import Secret
+from omniroute.config.settings import Account
 from omniroute.declare import Options, credential
 from omniroute.upstream.authorization import Authorization
 
@@ -11,5 +11,5 @@ from omniroute.upstream.authorization import Authorization
 class NoCredential(Options, frozen=True, kw_only=True):
     """Nothing is sent; accounts need no key."""
 
-    def authorize(self, key: Secret | None) -> Authorization:
+    def authorize(self, account: Account) -> Authorization:
         return Authorization()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from omniroute.config.secrets import Secret
+from omniroute.config.settings import Account
 from omniroute.declare import Options, credential, option
 from omniroute.upstream.authorization import NO_KEY, Authorization, clean
 
@@ -15,7 +15,7 @@ class Query(Options, frozen=True, kw_only=True):
 
     query: Annotated[str, option("Parameter name.")] = "key"
 
-    def authorize(self, key: Secret | None) -> Authorization:
-        if not key:
+    def authorize(self, account: Account) -> Authorization:
+        if not account.key:
             return NO_KEY
-        return Authorization(query={self.query: clean(key)})
+        return Authorization(query={self.query: clean(account.key)})

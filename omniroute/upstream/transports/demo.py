@@ -18,6 +18,7 @@ from omniroute.registry import load
 from omniroute.upstream.demo_answer import CREATED, answer
 from omniroute.upstream.demo_deltas import deltas
 from omniroute.upstream.demo_request import count_tokens
+from omniroute.upstream.frames import Frames
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.codec import Operation, Reference, Wire
 from omniroute.wire.conversation import Conversation, Doc, Notes
@@ -171,8 +172,9 @@ class _Request:
         cut = talk.model == "demo-cut"
         if talk.stream if self._route.stream is None else self._route.stream:
             writer = self._wire.writer(reference, Notes())
-            chunks = [event for delta in deltas(said) for event in _events(writer.feed(delta))]
-            headers = {"content-type": "text/event-stream"}
+            frames = Frames(self._wire.framing)
+            chunks = [event for delta in deltas(said) for event in frames.feed(writer.feed(delta))]
+            headers = {"content-type": self._wire.stream_type}
             return DemoInbound(200, headers, chunks[: len(chunks) // 2] if cut else chunks, pace.between, cut)
         whole = encode(self._wire.write_answer(said, reference, Notes()))
         return DemoInbound(200, {}, [whole[: len(whole) // 2] if cut else whole], cut=cut)
@@ -204,11 +206,6 @@ def _routes(wire: Wire) -> Iterator[Route]:
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.escape(path.partition("?")[0]).replace(_ANY_MODEL, "(?P<model>.+)"))
-
-
-def _events(data: bytes) -> list[bytes]:
-    """The events that were written at once, one by one. No event holds a blank line: JSON has none."""
-    return [event + b"\n\n" for event in data.split(b"\n\n") if event]
 
 
 def _problem_of(model: str) -> Problem | None:
