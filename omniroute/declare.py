@@ -159,9 +159,11 @@ def transport(name: str, *, example: str, stability: Stability = "steady") -> Ca
     return _declare("transport", name, example=example, stability=stability)
 
 
-def store(name: str, *, example: str, stability: Stability = "steady") -> Callable[[T], T]:
+def store(
+    name: str, *, example: str, aliases: Iterable[str] = (), stability: Stability = "steady"
+) -> Callable[[T], T]:
     """A place for what outlives a request (the scheme of `store:`)."""
-    return _declare("store", name, example=example, stability=stability)
+    return _declare("store", name, aliases=aliases, example=example, stability=stability)
 
 
 def wire(name: str, *, stability: Stability = "steady") -> Callable[[T], T]:

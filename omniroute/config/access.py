@@ -58,11 +58,7 @@ def is_loopback(address: str) -> bool:
 
 def _check_workers(view: View) -> None:
     workers = view.section("server").get("workers", 1)
-    if (
-        not isinstance(workers, int)
-        or workers < 2
-        or (text(view.tree.get("store")) or "").startswith("redis")
-    ):
+    if not isinstance(workers, int) or workers < 2 or (text(view.tree.get("store")) or "memory") != "memory":
         return
     limited = [
         section for section in ("keys", "providers") for _, tree in view.entries(section) if _limits(tree)
@@ -72,7 +68,7 @@ def _check_workers(view: View) -> None:
             Code.PER_PROCESS,
             f"limits count in each of the {workers} workers by itself",
             ("server", "workers"),
-            "`store: redis://…` shares them",
+            "`store: sqlite:state.db` shares them between workers, `store: redis://…` between machines, too",
             severity="warning",
         )
 

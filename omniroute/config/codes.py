@@ -269,7 +269,7 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     ),
     Code.PER_PROCESS: (
         "Limits of each process",
-        "With several workers, limits count in each of them unless the store is shared (`redis://…`).",
+        "With several workers, limits count in each of them unless they share a store (`sqlite:PATH`, `redis://…`).",
     ),
     Code.MATCHES_NOTHING: (
         "A name or pattern that matches nothing",

@@ -136,14 +136,16 @@ def check_value(value: Any, rule: Rule, code: Code, path: Path, view: View) -> N
 
 def _check_store(view: View) -> None:
     store = text(view.tree.get("store"))
-    schemes = ("memory", "sqlite", "redis", "rediss", *view.names.registry.names("store"))
     if store is None or store == "memory":
         return
-    if store.partition(":")[0] not in schemes:
+    scheme, registry = store.partition(":")[0], view.names.registry
+    if scheme not in ("memory", "sqlite", "redis", "rediss", *registry.names("store")):
         view.tell(Code.BAD_STORE, "the store is none of memory, sqlite:PATH and redis://…", ("store",))
-    elif store.partition(":")[0] not in view.names.registry.names("store"):
-        words = "accepted, and not enforced in this version: state is kept in memory"
-        view.tell(Code.NOT_ENFORCED, words, ("store",), severity="warning")
+        return
+    declaration = registry.find("store", scheme)
+    lacks = declaration.cls().lacks() if declaration is not None else None
+    if lacks is not None:
+        view.tell(Code.BAD_STORE, lacks, ("store",))
 
 
 def _check_windows(view: View) -> None:

@@ -20,7 +20,7 @@ def caller_of(exchange: Exchange) -> str:
     return exchange.caller.name if exchange.caller is not None else ""
 
 
-def put_in(exchange: Exchange, store: ResponseStore) -> None:
+async def put_in(exchange: Exchange, store: ResponseStore) -> None:
     """Replace references to responses that the gateway keeps by what they refer to. Others stay: they may be the
     target's own. Raises `Refused` for a request of a wrong shape."""
     body = exchange.request.body
@@ -28,9 +28,9 @@ def put_in(exchange: Exchange, store: ResponseStore) -> None:
         return
     document = exchange.doc
     caller = caller_of(exchange)
-    items = _resolved(_items(document), caller, store)
+    items = await _resolved(_items(document), caller, store)
     before = document.get("previous_response_id")
-    earlier = _earlier(before, caller, store) if isinstance(before, str) else None
+    earlier = await _earlier(before, caller, store) if isinstance(before, str) else None
     if earlier is None and items is None:
         return
     edited = exchange.edit()
@@ -91,20 +91,19 @@ def _items(document: Doc) -> list[Doc]:
     return [{"type": "message", "role": "user", "content": given}] if given else []
 
 
-def _earlier(id: str, caller: str, store: ResponseStore) -> list[Doc] | None:
-    response, input = store.response(caller, id), store.input(caller, id)
+async def _earlier(id: str, caller: str, store: ResponseStore) -> list[Doc] | None:
+    response, input = await store.response(caller, id), await store.input(caller, id)
     if response is None or input is None:
         return None
     return [*input, *response.get("output", [])]
 
 
-def _resolved(items: list[Doc], caller: str, store: ResponseStore) -> list[Doc] | None:
+async def _resolved(items: list[Doc], caller: str, store: ResponseStore) -> list[Doc] | None:
     """The items with references that are known replaced; None when there was nothing to replace."""
-    found = {
-        item["id"]: known
-        for item in items
-        if _is_reference(item) and (known := store.item(caller, item["id"])) is not None
-    }
+    found: dict[str, Doc] = {}
+    for item in items:
+        if _is_reference(item) and (known := await store.item(caller, item["id"])) is not None:
+            found[item["id"]] = known
     return [found.get(item["id"], item) if _is_reference(item) else item for item in items] if found else None
 
 

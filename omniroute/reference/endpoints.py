@@ -21,7 +21,7 @@ the asking SDK expects. `GET /v1/models/NAME` is one entry. Clients of Ollama as
 """
 
 ADMIN: dict[tuple[str, str], tuple[str, str]] = {
-    ("GET", "/-/health"): ("nothing", "Alive: version, configuration, uptime."),
+    ("GET", "/-/health"): ("nothing", "Alive: version, configuration, uptime, and how it is with the store."),
     ("GET", "/-/ready"): ("nothing", "200 when new requests are welcome, 503 while the gateway stops."),
     ("GET", "/-/config"): (
         "admin",

@@ -87,6 +87,7 @@ class Admin:
     # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
     async def _health(self, request: web.BaseRequest) -> web.Response:
+        store = self._runtime.state.store
         generation = self._runtime.generation
         return _json(
             {
@@ -94,6 +95,13 @@ class Admin:
                 "version": version("omniroute"),
                 "config": generation.tag,
                 "uptime": round(time.time() - self._began, 1),
+                # Why it is away may name hosts, and anybody may ask here.
+                "store": {
+                    "kind": store.kind,
+                    "state": store.state,
+                    "since": store.since,
+                    "behind": store.behind,
+                },
             }
         )
 
@@ -139,6 +147,7 @@ class Admin:
         return _json(
             {
                 "config": runtime.generation.tag,
+                "store": runtime.state.store,
                 "running": runtime.generation.running,
                 "draining": [{"config": g.tag, "running": g.running} for g in runtime.draining],
                 **state_view(runtime.generation, runtime.state),

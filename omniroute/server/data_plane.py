@@ -91,7 +91,7 @@ class DataPlane:
         if path in SHOW and incoming.method == "POST":
             return await self._show(incoming, extra)
         if found is None or incoming.method != "POST":
-            return self._other(incoming, extra, known=found is not None)
+            return await self._other(incoming, extra, known=found is not None)
         id = request_id(incoming.headers)
         try:
             body = await self._body(incoming, generation.loaded.settings.server.limits)
@@ -142,7 +142,9 @@ class DataPlane:
             self._trusted = (proxies, networks(proxies))
         return self._trusted[1]
 
-    def _other(self, incoming: web.BaseRequest, extra: dict[str, str], *, known: bool) -> web.StreamResponse:
+    async def _other(
+        self, incoming: web.BaseRequest, extra: dict[str, str], *, known: bool
+    ) -> web.StreamResponse:
         """Everything that is not a call of a model: preflights, model lists, the front page, and what is not here."""
         method, path = incoming.method, incoming.path
         if method == "OPTIONS":
@@ -156,7 +158,7 @@ class DataPlane:
         if path in FIXED and method in ("GET", "HEAD"):
             return self._json(incoming, extra, FIXED[path])
         if stored_responses.PATH.fullmatch(path):
-            return self._stored(incoming, extra)
+            return await self._stored(incoming, extra)
         if known or models is not None:
             allowed = "POST" if known else "GET, HEAD"
             extra["Allow"] = allowed
@@ -208,14 +210,15 @@ class DataPlane:
             if caller is None or _may_see(caller, card, card.owner in providers)
         ]
 
-    def _stored(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
+    async def _stored(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
         """A response that the gateway keeps."""
         try:
             caller = self._caller(incoming)
         except Refused as error:
             return self._refuse(incoming, extra, error.problem)
         name = caller.name if caller is not None else ""
-        found = stored_responses.answer(incoming.method, incoming.path, name, self.runtime.state.responses)
+        responses = self.runtime.state.responses
+        found = await stored_responses.answer(incoming.method, incoming.path, name, responses)
         if isinstance(found, Problem):
             if found.kind == "method_not_allowed":
                 extra["Allow"] = "GET, DELETE"

@@ -30,6 +30,7 @@ from omniroute.server.inbound import (
 )
 from omniroute.server.log import LogSink, tell_transition
 from omniroute.server.metrics import Metrics
+from omniroute.server.storage import open_state
 from omniroute.state.state import State
 
 log = logging.getLogger("omniroute")
@@ -57,9 +58,10 @@ class Gateway:
         self.sink = sink if sink is not None else LogSink()
         self.state = state if state is not None else State()
         registry = registry if registry is not None else load()
+        self._env = env if env is not None else os.environ
         self.runtime = Runtime(
             path,
-            env=env if env is not None else os.environ,
+            env=self._env,
             registry=registry,
             state=self.state,
             write_record=self.sink.write,
@@ -93,12 +95,14 @@ class Gateway:
         generation = await self.runtime.start()
         settings = generation.loaded.settings
         self._refuse_to_be_open(settings)
+        await open_state(self.state, settings, self.runtime.registry, self._env)
         try:
             await self._open(settings.server)
         except BaseException:
             # Of several addresses one cannot be listened on: let go of the others.
             for runner in self._runners:
                 await runner.cleanup()
+            await self.state.close()
             raise
         loop = asyncio.get_running_loop()
         self._heart = loop.create_task(self.state.limits.keep_beating(), name="limits-heartbeat")
@@ -154,6 +158,7 @@ class Gateway:
         for runner in self._runners:
             await runner.cleanup()
         await self.runtime.close()
+        await self.state.close()
         self.sink.flush()
 
     async def _drain(self, seconds: float) -> None:

@@ -80,6 +80,10 @@ class Metrics:
         )
         self._open = Gauge("omniroute_breakers_open", "Breakers that are open or half-open.", registry=r)
         self._queued = Gauge("omniroute_requests_queued", "Requests that wait for a limit.", registry=r)
+        self._store = Gauge(
+            "omniroute_store_connected", "1 when the store answers and has it all.", registry=r
+        )
+        self._behind = Gauge("omniroute_store_behind", "Changes that the store has yet to get.", registry=r)
         self._settings: set[str] = set()
         # Children are looked up once for each combination of labels: a look-up costs more than the counting.
         self._request = lru_cache(maxsize=4096)(self._requests.labels)
@@ -142,4 +146,7 @@ class Metrics:
         self._resting.set(len(runtime.state.cooldowns.all()))
         self._open.set(len(runtime.state.breakers.all()))
         self._queued.set(sum(gauge.queued for gauge in runtime.state.limits.all().values()))
+        store = runtime.state.store
+        self._store.set(store.state == "connected")
+        self._behind.set(store.behind)
         return bytes(generate_latest(self.registry))

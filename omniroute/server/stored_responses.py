@@ -13,7 +13,7 @@ PATH = re.compile(r"(?:/v1)?/responses/(?P<id>[A-Za-z0-9_-]+)(?P<items>/input_it
 Doc = dict[str, Any]
 
 
-def answer(method: str, path: str, caller: str, store: ResponseStore) -> Doc | Problem:
+async def answer(method: str, path: str, caller: str, store: ResponseStore) -> Doc | Problem:
     """The answer at a path that fits `PATH`, or why there is none."""
     match = PATH.fullmatch(path)
     if match is None or method not in ("GET", "DELETE") or (method == "DELETE" and match["items"]):
@@ -21,12 +21,12 @@ def answer(method: str, path: str, caller: str, store: ResponseStore) -> Doc | P
         return Problem(kind="method_not_allowed", code="method_not_allowed", message=message)
     id = match["id"]
     if method == "DELETE":
-        found = store.drop(caller, id)
+        found = await store.drop(caller, id)
         return {"id": id, "object": "response", "deleted": True} if found else _unknown(id)
     if match["items"]:
-        items = store.input(caller, id)
+        items = await store.input(caller, id)
         return _list(items) if items is not None else _unknown(id)
-    response = store.response(caller, id)
+    response = await store.response(caller, id)
     return response if response is not None else _unknown(id)
 
 

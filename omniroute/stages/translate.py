@@ -60,7 +60,7 @@ class Translate(Options, frozen=True, kw_only=True):
             target = exchange.target
             if target is None:
                 raise RuntimeError("translate runs without a target")
-            response_state.put_in(exchange, state.responses)
+            await response_state.put_in(exchange, state.responses)
             return await _Translation(exchange, target, self, state).run(proceed)
 
         return Around(run)

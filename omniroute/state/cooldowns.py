@@ -2,6 +2,9 @@
 
 Kept by name, so that it survives a reload, together with the identity of what it is about (URL, credential,
 proxy): when that changes, the rest ends. Times are epoch seconds, from the clock that is handed in.
+
+Processes that share a store tell each other: of two rests of one name the longer one counts, and who heals one heals
+it for all.
 """
 
 from __future__ import annotations
@@ -11,6 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from omniroute.state.shared import Heard, Local, Shared
+
+PREFIX = "cooldown/"
+REMEMBERED = 86400.0
+"""Seconds for which the others remember how often in a row it was, after a rest is over."""
 TRANSIENT_FIRST = 5.0
 TRANSIENT_MOST = 300.0
 LIMITED_FIRST = 60.0
@@ -31,14 +41,16 @@ class Rest:
 
 
 class Cooldowns:
-    """The rests of one process."""
+    """The rests that one process knows of."""
 
     LARGEST = 10_000
     """Rests kept."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], shared: Shared | None = None) -> None:
         self._clock = clock
+        self._shared: Shared = shared if shared is not None else Local(clock)
         self._rests: dict[str, Rest] = {}
+        self._shared.watch(PREFIX, self._heard)
 
     def resting(self, name: str, identity: str) -> Rest | None:
         """The rest of `name` that is still on, or None."""
@@ -66,17 +78,42 @@ class Cooldowns:
         if together and before is not None:
             until = max(until, before.until)
         rest = Rest(identity, until, level, reason, before.since if together and before else now)
-        self._rests.pop(name, None)
-        self._rests[name] = rest
-        if len(self._rests) > self.LARGEST:
-            self._forget_oldest()
+        self._keep(name, rest)
+        self._tell(name, rest)
         return rest
 
     def heal(self, name: str, began: float = math.inf) -> None:
         """A success of an attempt that `began` then: all is forgotten, but for a failure that came after it began."""
         rest = self._rests.get(name)
         if rest is not None and rest.since <= began:
-            del self._rests[name]
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        del self._rests[name]
+        self._shared.drop(PREFIX + name)
+
+    def _keep(self, name: str, rest: Rest) -> None:
+        self._rests.pop(name, None)
+        self._rests[name] = rest
+        if len(self._rests) > self.LARGEST:
+            self._forget_oldest()
+
+    def _tell(self, name: str, rest: Rest) -> None:
+        ttl = None if math.isinf(rest.until) else rest.until - self._clock() + REMEMBERED
+        self._shared.put(PREFIX + name, msgspec.msgpack.encode(rest), ttl)
+
+    def _heard(self, heard: Heard) -> None:
+        """Another process sent a name to rest, or healed it."""
+        name = heard.key.removeprefix(PREFIX)
+        if heard.verb == "drop":
+            self._rests.pop(name, None)
+        elif heard.verb == "put":
+            theirs = msgspec.msgpack.decode(heard.value, type=Rest)
+            ours = self._rests.get(name)
+            merged = theirs if ours is None else _merged(ours, theirs)
+            self._keep(name, merged)
+            if merged.until > theirs.until:
+                self._tell(name, merged)
 
     def _forget_oldest(self) -> None:
         """Models of open lists are named by clients: those that rested first go, above all those that are back."""
@@ -89,13 +126,27 @@ class Cooldowns:
         """Forget the rests of all names that start so; how many there were."""
         names = [name for name in self._rests if name.startswith(prefix)]
         for name in names:
-            del self._rests[name]
+            self._forget(name)
         return len(names)
 
     def all(self) -> dict[str, Rest]:
         """Those that are on now, by name."""
         now = self._clock()
         return {name: rest for name, rest in sorted(self._rests.items()) if rest.until > now}
+
+
+def _merged(ours: Rest, theirs: Rest) -> Rest:
+    """The longer one; of different identities (a credential was changed) the newer one."""
+    if ours.identity != theirs.identity:
+        return max(theirs, ours, key=lambda rest: rest.since)
+    longer = max(theirs, ours, key=lambda rest: rest.until)
+    return Rest(
+        longer.identity,
+        longer.until,
+        max(ours.level, theirs.level),
+        longer.reason,
+        max(ours.since, theirs.since),
+    )
 
 
 def _length(pace: Pace, level: int, seconds: float | None) -> float:

@@ -20,6 +20,9 @@ Ends = float | None
 class Memory(Options, frozen=True, kw_only=True):
     """State ends with the process, and every worker has its own."""
 
+    def lacks(self) -> str | None:
+        return None
+
     def open(self, address: Address) -> MemoryStore:
         return MemoryStore(address.clock)
 

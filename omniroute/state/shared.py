@@ -15,13 +15,14 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What another process did. `value` is the record of a `put`, `amount` what a `signal` said or the total of an
-    `add`."""
+    """What another process did. `value` is the record of a `put` and `ttl` the seconds it has left, `amount` what a
+    `signal` said or the total of an `add`."""
 
     verb: Literal["put", "drop", "add", "signal"]
     key: str
     value: bytes = b""
     amount: float = 0.0
+    ttl: float | None = None
 
 
 Listener = Callable[[Heard], None]
@@ -47,7 +48,7 @@ class Shared(Protocol):
     def total(self, key: str) -> float: ...
 
     def signal(self, key: str, amount: float) -> None:
-        """Tell the others now; nothing is kept."""
+        """Tell the others now; nothing is kept. Those of one key that come close together are heard as one, added up."""
         ...
 
     def watch(self, prefix: str, listener: Listener) -> None:

@@ -26,17 +26,25 @@ class Shelf:
         self._store: Blobs | None = None
         self._here: Callable[[], bool] = lambda: False
         self._failed: Callable[[str], None] = lambda why: None
+        self._due: Callable[[], None] = lambda: None
         self._dropped: set[str] = set()
-        self._due = asyncio.Event()
 
     @property
     def shared(self) -> bool:
         """Whether others see what is put here."""
         return self._store is not None
 
-    def attach(self, store: Blobs, here: Callable[[], bool], failed: Callable[[str], None]) -> None:
-        """Use a store from now on, while it is `here`; `failed` is told when a call shows that it is not."""
-        self._store, self._here, self._failed = store, here, failed
+    def attach(
+        self,
+        store: Blobs,
+        *,
+        here: Callable[[], bool],
+        failed: Callable[[str], None],
+        due: Callable[[], None],
+    ) -> None:
+        """Use a store from now on, while it is `here`. `failed` is told when a call shows that it is not, `due` when
+        there is something to carry over."""
+        self._store, self._here, self._failed, self._due = store, here, failed, due
 
     def detach(self) -> None:
         self._store = None
@@ -78,14 +86,14 @@ class Shelf:
             except (StoreAway, TimeoutError) as error:
                 self._failed(str(error))
         self._dropped.add(key)
-        self._due.set()
+        self._due()
         return was_here
 
     def put_soon(self, key: str, value: bytes, ttl: float) -> None:
         """The same without waiting: the store gets it a moment later."""
         self._heap.put(key, value, ttl)
         self._dropped.discard(key)
-        self._due.set()
+        self._due()
 
     @property
     def behind(self) -> int:
@@ -96,7 +104,6 @@ class Shelf:
         """Give the store what it has yet to hear of. Raises `StoreAway`."""
         if self._store is None:
             return
-        self._due.clear()
         for key, value, left in self._heap.all():
             await self._store.put(key, value, left)
             if self._heap.get(key) is value:

@@ -113,6 +113,10 @@ class Address:
 class Opener(Protocol):
     """What a component of the kind `store` offers."""
 
+    def lacks(self) -> str | None:
+        """What has to be installed before it can be used, in words; None when nothing."""
+        ...
+
     def open(self, address: Address) -> Store:
         """Without I/O that waits. Raises `StoreUnusable`."""
         ...
@@ -124,4 +128,7 @@ def open_store(address: Address, registry: Registry) -> Store:
     if declaration is None:
         raise StoreUnusable(f"there is no store {address.scheme!r}")
     opener: Opener = declaration.cls()
+    lacks = opener.lacks()
+    if lacks is not None:
+        raise StoreUnusable(lacks)
     return opener.open(address)

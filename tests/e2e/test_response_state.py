@@ -84,15 +84,16 @@ async def test_an_item_is_referred_to() -> None:
         assert [m["content"] for m in up.requests[-1].json["messages"]] == ["ciao", "and?"]
 
 
-def test_the_store_is_bounded() -> None:
+async def test_the_store_is_bounded() -> None:
     now = 0.0
     store = ResponseStore(lambda: now, most=3, most_bytes=10_000)
     for number in range(5):
         store.keep("me", {"id": f"r{number}", "output": []}, [])
-    assert [store.response("me", f"r{n}") is not None for n in range(5)] == [False, False, True, True, True]
+    there = [await store.response("me", f"r{n}") is not None for n in range(5)]
+    assert there == [False, False, True, True, True]
     store.keep("me", {"id": "big", "output": ["x" * 9_950]}, [])
-    assert store.response("me", "r4") is None
+    assert await store.response("me", "r4") is None
     store.keep("me", {"id": "huge", "output": ["x" * 20_000]}, [])
-    assert store.response("me", "huge") is None
+    assert await store.response("me", "huge") is None
     now = 7 * 3600.0
-    assert store.response("me", "big") is None
+    assert await store.response("me", "big") is None

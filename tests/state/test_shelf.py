@@ -6,14 +6,7 @@ from omniroute.state.heap import Heap
 from omniroute.state.memory import MemoryStore
 from omniroute.state.shelf import Shelf
 from omniroute.state.store import StoreAway
-
-
-class Now:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        return self.time
+from tests.state.conftest import Now
 
 
 class Moody(MemoryStore):
@@ -34,6 +27,10 @@ class Moody(MemoryStore):
         if self.away:
             raise StoreAway("it is away")
         return key
+
+
+def attach(shelf: Shelf, store: MemoryStore, told: list[str] | None = None) -> None:
+    shelf.attach(store, here=lambda: True, failed=(told if told is not None else []).append, due=lambda: None)
 
 
 def test_a_heap_is_bounded_in_number_bytes_and_age() -> None:
@@ -70,7 +67,7 @@ async def test_two_shelves_on_one_store_see_the_same() -> None:
     store = MemoryStore(now)
     one, two = Shelf(now), Shelf(now)
     for shelf in (one, two):
-        shelf.attach(store, lambda: True, lambda why: None)
+        attach(shelf, store)
     await one.put("a", b"1", ttl=10)
     assert await two.get("a") == b"1"
     one.put_soon("b", b"2", ttl=10)
@@ -85,7 +82,7 @@ async def test_a_store_that_is_away_fails_nobody_and_gets_it_later() -> None:
     now = Now()
     store, told = Moody(now), list[str]()
     shelf = Shelf(now)
-    shelf.attach(store, lambda: True, told.append)
+    attach(shelf, store, told)
     await shelf.put("old", b"0", ttl=10)
     store.away = True
     await shelf.put("new", b"1", ttl=10)
