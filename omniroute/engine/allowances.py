@@ -76,7 +76,7 @@ def rules_of(breaker: Breaker) -> BreakerRules:
 def budget_of(subject: str, budget: Budget) -> Allowance:
     kind = PERIODS[budget.per]
     window = Window(kind, day=1 if kind == "monthly" else 0, zone=budget.zone)
-    return Allowance("budget", subject, "usd", budget.usd, window, hard=budget.mode == "hard")
+    return Allowance("budget", subject, "usd", float(budget.usd), window, hard=budget.mode == "hard")
 
 
 def _quotas(subject: str, quotas: Iterable[Quota]) -> Iterator[Allowance]:
@@ -89,4 +89,4 @@ def _quotas(subject: str, quotas: Iterable[Quota]) -> Iterator[Allowance]:
         )
         for unit, limit in limits:
             if limit is not None:
-                yield Allowance("quota", subject, unit, limit, window)
+                yield Allowance("quota", subject, unit, float(limit), window)

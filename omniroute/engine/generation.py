@@ -11,6 +11,7 @@ import msgspec
 from omniroute.config.load import Loaded
 from omniroute.errors import Problem, Refused, UpstreamError
 from omniroute.pipeline.compile import Pipeline
+from omniroute.pipeline.estimate import estimate
 from omniroute.pipeline.exchange import Endpoint, Exchange, IdSource, Reply, Request, not_json, refusal
 from omniroute.pipeline.keys import Keyring, presented_key
 from omniroute.pipeline.patterns import Test
@@ -115,6 +116,9 @@ class Generation:
     def over(self, exchange: Exchange, reply: Reply, pipeline: Pipeline) -> None:
         """The true end of an exchange: what it used is known, and the observers are told."""
         exchange.settle()
+        guess = estimate(exchange, reply)
+        if guess is not None:
+            exchange.usage, exchange.estimated = guess, True
         target = exchange.target
         if exchange.usage is not None and target is not None and target.facts.price is not None:
             exchange.cost = cost_of(exchange.usage, target.facts.price)

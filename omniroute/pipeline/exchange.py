@@ -99,6 +99,7 @@ class Exchange:
         "edited",
         "endings",
         "endpoint",
+        "estimated",
         "finish",
         "first_byte",
         "ids",
@@ -146,6 +147,8 @@ class Exchange:
         self.path: Literal["same", "cross", "edited"] = "same"
         self.edited = False
         self.usage: Usage | None = None
+        self.estimated = False
+        """Whether the usage is a guess, for the answer did not tell it."""
         self.finish: Finish | None = None
         self.problem: Problem | None = None
         self.cost: float | None = None

@@ -72,6 +72,11 @@ class Caller:
             return False
         return self._models is None or self._models(name) or self._models(target)
 
+    @property
+    def metered(self) -> bool:
+        """Whether somebody counts the tokens or the money that it uses."""
+        return self.budget is not None or (self.limit is not None and self.limit.tpm is not None)
+
     def broke(self, now: float) -> float | None:
         """When its budget is there again, if it is spent (`inf`: never by itself)."""
         if self.budget is None or self.ledger is None:

@@ -34,6 +34,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cost: float | None = None
+    estimated: bool = False
+    """Whether tokens and cost are a guess: the answer was cut, or its provider does not tell them."""
     finish: str | None = None
     error: str | None = None
     message: str | None = None
@@ -67,6 +69,7 @@ def record_of(exchange: Exchange, reply: Reply) -> Record:
         output_tokens=usage.output if usage else None,
         cached_tokens=usage.cached or None if usage else None,
         cost=exchange.cost,
+        estimated=exchange.estimated,
         finish=exchange.finish.reason if exchange.finish else None,
         error=(problem.code or problem.kind) if problem else None,
         message=problem.message if problem else None,

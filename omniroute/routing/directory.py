@@ -168,6 +168,15 @@ class Provider:
             frozenset() if model.capabilities is None else CAPABILITIES.difference(model.capabilities),
             breaker=full if self.settings.breaker.scope == "target" else self.name,
             limits=tuple(limit for limit in (own, self.limit) if limit is not None),
+            metered=self._metered(own),
+        )
+
+    def _metered(self, own: Limit | None) -> bool:
+        limits = (own, self.limit, *(account.limit for account in self.accounts))
+        return (
+            bool(self.allowances)
+            or any(account.allowances for account in self.accounts)
+            or any(limit.tpm is not None for limit in limits if limit is not None)
         )
 
 
@@ -189,6 +198,8 @@ class Target:
     """The name of the breaker that guards it: its own, or that of its provider."""
     limits: tuple[Limit, ...] = ()
     """Those of the model, then those of the provider."""
+    metered: bool = False
+    """Whether somebody counts the tokens or the money that it uses."""
 
     def upstream(self, client_wire: str) -> Upstream:
         """The client's own format where the target speaks it, else the provider's first."""

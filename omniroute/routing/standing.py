@@ -14,6 +14,9 @@ from omniroute.routing.directory import Account, Target
 from omniroute.state.quota import Allowance
 from omniroute.state.state import State
 
+SOON = 1.0
+"""Seconds after which to ask again where one that runs has to end first, and nobody knows when."""
+
 Cause = Literal["cooldown", "breaker", "limit", "quota", "budget"]
 
 
@@ -53,6 +56,9 @@ def account_hindrance(
     )
     if rest is not None:
         return Hindrance("cooldown", rest.reason, None if rest.until == math.inf else rest.until)
+    used_up = state.learned.used_up(account.id, account.identity, now)
+    if used_up is not None:
+        return Hindrance("limit", used_up.reason, used_up.until)
     if account.allowances:
         spent = _spent(account.allowances, state, now)
         if spent is not None:
@@ -60,8 +66,13 @@ def account_hindrance(
     if account.limit is not None:
         full = account.limit.full(now, tokens)
         if full is not None:
-            return Hindrance("limit", *full)
+            return _limited(full, now)
     return None
+
+
+def _limited(full: tuple[str, float | None], now: float) -> Hindrance:
+    reason, ready = full
+    return Hindrance("limit", reason, ready if ready is not None else now + SOON)
 
 
 def _of_provider(target: Target, state: State, now: float, tokens: int) -> Hindrance | None:
@@ -76,7 +87,7 @@ def _of_provider(target: Target, state: State, now: float, tokens: int) -> Hindr
     for limit in target.limits:
         full = limit.full(now, tokens)
         if full is not None:
-            return Hindrance("limit", *full)
+            return _limited(full, now)
     return None
 
 

@@ -35,6 +35,10 @@ def state_view(generation: Generation, state: State) -> Doc:
             for name, breaker in state.breakers.all().items()
         },
         "limits": {limit.name: _limit(limit, limit.gauge, now) for limit in limits_of(generation)},
+        "learned": {
+            name: {"reason": said.reason, "ready_in": round(said.until - now, 1)}
+            for name, said in state.learned.all().items()
+        },
         "quotas": _standings(quotas_of(generation), state, now),
         "budgets": _standings(budgets_of(generation), state, now),
         "transitions": list(state.transitions.latest),
@@ -54,6 +58,8 @@ def reset(generation: Generation, state: State, kind: str, name: str) -> int:
         if kind in (sort, "all") and each.startswith(name):
             state.cooldowns.heal(each)
             forgotten += 1
+    if kind in ("cooldown", "all"):
+        forgotten += sum(state.learned.forget(each) for each in state.learned.all() if each.startswith(name))
     if kind in ("quota", "budget"):
         allowances = quotas_of(generation) if kind == "quota" else budgets_of(generation)
         for allowance in allowances:

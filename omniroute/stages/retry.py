@@ -14,6 +14,7 @@ from omniroute.pipeline.site import Site
 from omniroute.routing.attempt import OUR_FAULT, watched
 from omniroute.routing.directory import Account, Provider, Target
 from omniroute.routing.facts import Facts, facts_of
+from omniroute.routing.learn import learn
 from omniroute.routing.outcomes import Outcome, outcome_of
 from omniroute.routing.plan import account_turn
 from omniroute.routing.standing import Hindrance, account_hindrance
@@ -116,6 +117,7 @@ class _Attempts:
             permit.end()
             raise
         if reply.problem is None:
+            learn(account, reply.received, state)
             self._served_by(account, permit)
         else:
             permit.end()

@@ -17,6 +17,7 @@ from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Target, Upstream
 from omniroute.state.state import State
 from omniroute.upstream.headers import header_safe, outgoing_headers
+from omniroute.wire.asked_usage import UnaskedUsageTap
 from omniroute.wire.bridge import (
     AskedModelTap,
     CrossTap,
@@ -69,7 +70,17 @@ class Translate(Options, frozen=True, kw_only=True):
 class _Translation:
     """One request in the words of one target."""
 
-    __slots__ = ("_clock", "_edits", "_exchange", "_names", "_options", "_store", "_target", "_upstream")
+    __slots__ = (
+        "_clock",
+        "_edits",
+        "_exchange",
+        "_names",
+        "_options",
+        "_store",
+        "_target",
+        "_unasked",
+        "_upstream",
+    )
 
     def __init__(self, exchange: Exchange, target: Target, options: Translate, state: State) -> None:
         self._exchange = exchange
@@ -84,6 +95,8 @@ class _Translation:
             *exchange.reply_edits,
         )
         self._names: NameMap | None = None
+        self._unasked = False
+        """Usage was asked for that the client did not ask for."""
 
     @property
     def _same(self) -> bool:
@@ -109,6 +122,8 @@ class _Translation:
             wire, path, outgoing_headers(exchange.request.headers, self._upstream, same=self._same)
         )
         outgoing.body = self._body(outgoing.headers)
+        if exchange.stream and self._same and self._metered:
+            self._ask_for_usage(outgoing)
         exchange.outgoing = outgoing
         reply = await proceed(exchange)
         if counting:
@@ -146,6 +161,20 @@ class _Translation:
             return self._spliced()
         exchange.path = "edited"
         return encode(document if changed is None else changed)
+
+    @property
+    def _metered(self) -> bool:
+        """Whether somebody counts what this request uses."""
+        caller = self._exchange.caller
+        return self._target.metered or (caller is not None and caller.metered)
+
+    def _ask_for_usage(self, outgoing: Outgoing) -> None:
+        if "no_stream_options" in self._target.dialect.quirks:
+            return
+        asking = outgoing.wire.ask_for_usage(outgoing.body)
+        if asking is not None:
+            outgoing.body = asking
+            self._unasked = True
 
     def _own_copy(self, *, deep: bool) -> Doc:
         """The client's JSON to edit, for this target alone: the next may need the client's own words again."""
@@ -233,6 +262,8 @@ class _Translation:
                 watch = self._watch()
                 exchange.watch = watch
                 stream.tap(watch)
+                if self._unasked:
+                    stream.tap(UnaskedUsageTap())
                 if self._renamed:
                     stream.tap(AskedModelTap(exchange.model))
                 if not self._same and response_state.keeps(exchange):

@@ -43,7 +43,7 @@ class Allowance:
         return f"{self.subject}/{self.window.name}/{self.unit}"
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """An allowance right now, as `/-/state` shows it. `resets_in` is in seconds."""
 
     unit: Unit

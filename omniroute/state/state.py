@@ -10,6 +10,7 @@ from collections.abc import Callable
 from omniroute.state.breaker import Breakers
 from omniroute.state.cooldowns import Cooldowns
 from omniroute.state.health import Health
+from omniroute.state.learned import Learned
 from omniroute.state.limits import LimitBook
 from omniroute.state.link import Link, StoreHealth
 from omniroute.state.quota import Ledger
@@ -46,6 +47,7 @@ class State:
         self.transitions = Transitions(clock)
         self.breakers = Breakers(clock, self.shared, self.transitions)
         self.limits = LimitBook(clock, self.shared, self.gateway)
+        self.learned = Learned(clock)
         self.ledger = Ledger(clock, self.shared, self.transitions)
         self.cooldowns = Cooldowns(clock, self.shared)
         self.health = Health(clock)

@@ -244,5 +244,9 @@ class Wire(ABC):
     def glance(self, raw: bytes) -> Glance:
         """Typed partial decoding of a plain answer. Raises `msgspec.DecodeError` when it is not JSON."""
 
+    def ask_for_usage(self, body: bytes) -> bytes | None:
+        """The request for a stream that tells what it used, where it would not by itself and was not asked to."""
+        return None
+
     @abstractmethod
     def tap(self) -> StreamTap: ...

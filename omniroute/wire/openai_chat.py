@@ -15,6 +15,7 @@ import msgspec
 from omniroute.declare import wire
 from omniroute.errors import Problem
 from omniroute.wire import (
+    asked_usage,
     openai_chat_answer,
     openai_chat_errors,
     openai_chat_request,
@@ -123,6 +124,9 @@ class OpenAIChat(Wire):
 
     def tap(self) -> StreamTap:
         return openai_chat_stream.Tap()
+
+    def ask_for_usage(self, body: bytes) -> bytes | None:
+        return asked_usage.ask_for_usage(body)
 
 
 def _model(card: ModelCard) -> Doc:
