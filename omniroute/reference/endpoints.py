@@ -6,6 +6,7 @@ from omniroute.reference.markdown import code, codes, page, table
 from omniroute.server.endpoints import ROWS, VERBS
 
 GEMINI_WIRE = "gemini"
+CLOUDCODE_WIRE = "cloudcode"
 
 ABOUT = """\
 Everything is on one port, 20128 on loopback if the configuration does not say otherwise. Where clients spell a path in
@@ -96,17 +97,29 @@ def http_page() -> str:
 def _endpoints() -> list[tuple[str, str, str, str]]:
     exact = ((row.paths, row.wire, row.operation) for row in ROWS)
     by_verb = ((_gemini(verb), GEMINI_WIRE, operation) for verb, (operation, _) in VERBS.items())
+    wrapped = ((_cloudcode(verb), CLOUDCODE_WIRE, operation) for verb, (operation, _) in VERBS.items())
     return [
         (code(f"POST {paths[0]}"), _wire(wire), operation, codes(paths[1:]))
-        for paths, wire, operation in (*exact, *by_verb)
+        for paths, wire, operation in (*exact, *by_verb, *wrapped)
     ]
 
 
 def _gemini(verb: str) -> tuple[str, ...]:
-    return tuple(f"/{version}/models/{{model}}:{verb}" for version in ("v1beta", "v1", "v1alpha"))
+    studio = tuple(f"/{version}/models/{{model}}:{verb}" for version in ("v1beta", "v1", "v1alpha"))
+    google = f"publishers/google/models/{{model}}:{verb}"
+    vertex = f"/v1beta1/projects/{{project}}/locations/{{location}}/{google}"
+    return (*studio, vertex, f"/v1beta1/{google}")
 
 
-CALLS = [(row.paths[0], row.wire) for row in ROWS] + [(_gemini(verb)[0], GEMINI_WIRE) for verb in VERBS]
+def _cloudcode(verb: str) -> tuple[str, ...]:
+    return (f"/v1internal:{verb}",)
+
+
+CALLS = (
+    [(row.paths[0], row.wire) for row in ROWS]
+    + [(_gemini(verb)[0], GEMINI_WIRE) for verb in VERBS]
+    + [(_cloudcode(verb)[0], CLOUDCODE_WIRE) for verb in VERBS]
+)
 """The first spelling of every call of a model, and its wire format."""
 
 
