@@ -154,14 +154,16 @@ def draft(
     catalogue: Catalogue | None = None,
     condition: Condition = jmespath_syntax,
     memory: Memory | None = None,
+    sources: Sources | None = None,
 ) -> Draft:
-    """What a file says, right or wrong. `memory` is what the load before it left. Raises `ConfigUnreadable`."""
+    """What a file says, right or wrong. `memory` is what the load before it left, `sources` may stand in for the
+    environment and the files of values. Raises `ConfigUnreadable`."""
     path = Path(path)
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ConfigUnreadable(f"cannot read {str(path)!r}: {reason(error)}") from None
-    return _draft(path, text, env, registry, lenient, catalogue, condition, memory)
+    return _draft(path, text, env, registry, lenient, catalogue, condition, memory, sources)
 
 
 def finish(draft: Draft) -> Loaded:
@@ -182,10 +184,11 @@ def _draft(
     catalogue: Catalogue | None,
     condition: Condition,
     memory: Memory | None = None,
+    sources: Sources | None = None,
 ) -> Draft:
     report = Report(str(path))
     memory = memory if memory is not None else Memory()
-    files = Files(Sources(env), report, memory)
+    files = Files(sources if sources is not None else Sources(env), report, memory)
     files.main(path, text)
     broken = report.failed
     files.beside(path.parent)

@@ -44,7 +44,8 @@ class Sources:
     used: dict[str, str] = field(default_factory=dict)
     watched: set[FilePath] = field(default_factory=set)
 
-    def variable(self, name: str) -> str | None:
+    def variable(self, name: str, default: str | None) -> str | None:
+        """`default` is what the place has for a variable that is not set, if anything."""
         value = self.env.get(name)
         self.used[name] = value or ""
         return value
@@ -164,7 +165,7 @@ def _variable(inner: str, sources: Sources, folder: FilePath) -> tuple[str, str,
             Code.BAD_SUBSTITUTION, "`${…}` holds no name of a variable: write `$${` for a literal `${`"
         )
     name, operator, argument = match[1], match[2], match[3] or ""
-    value = sources.variable(name)
+    value = sources.variable(name, argument if operator == ":-" else None)
     if value or (value is not None and operator is None):
         return value, f"env {name}", False
     if operator == ":-":
