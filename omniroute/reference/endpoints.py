@@ -58,6 +58,8 @@ where no key is declared, it needs a client on loopback. Everything is JSON but 
 HEADERS_IN = {
     "Authorization: Bearer KEY": "The key. `x-api-key`, `x-goog-api-key` and the parameter `?key=` do as well.",
     "X-Request-Id": "Used as the id of the request when it is a word of letters, digits and `._:-`, up to 128; else one is made.",
+    "Idempotency-Key": "The same key with the same request is answered once, and told to all who ask with it.",
+    "X-OmniRoute-No-Cache: 1": "An answer of its own, not one that was kept or is shared. So does `Cache-Control: no-store`.",
     "X-OmniRoute-Explain: 1": "The plan is the answer, and nothing is sent.",
     "traceparent, tracestate": "Passed on to the provider.",
     "anthropic-beta, anthropic-version, openai-beta": "Passed on when the target speaks the client's format.",
@@ -67,6 +69,8 @@ HEADERS_OUT = {
     "X-Request-Id": "The id of the request, as in the log.",
     "X-OmniRoute-Config": "`<generation>-<hash>` of the configuration that served the request.",
     "X-OmniRoute-Target": "`provider/model` that was tried last: with a good answer, who gave it.",
+    "X-OmniRoute-Cache": "`HIT`, `MISS` or `BYPASS`, where the pipeline keeps exact answers; `Age` is that of a hit, in seconds.",
+    "X-OmniRoute-Idempotent": "`true` when the answer was made for another request with the same key or body.",
     "X-OmniRoute-Dropped": "Settings of the request that the target could not express.",
     "X-OmniRoute-Estimated": "`tokens` when a count is an estimate, for the target gave none.",
     "Server-Timing": "How long each stage held the request until the answer began, in ms.",
