@@ -37,9 +37,13 @@ class Unfit(Exception):
 
 @dataclass(slots=True)
 class Sources:
-    """Where values come from, and what was taken from there."""
+    """Where values come from, and what was taken from there.
+
+    `stand_ins`: what is missing gets a value that says so, for a look at a configuration where its secrets are not.
+    """
 
     env: Mapping[str, str]
+    stand_ins: bool = False
     files: dict[FilePath, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
     watched: set[FilePath] = field(default_factory=set)
@@ -143,6 +147,24 @@ def _scalar(text: str, sources: Sources, folder: FilePath, mark: Mark, path: Pat
 
 def _value(piece: str, sources: Sources, folder: FilePath) -> tuple[str, str, bool]:
     """The value of a piece, where it came from, and whether it is a secret."""
+    try:
+        value, origin, hidden = _found(piece, sources, folder)
+    except Unfit as error:
+        if not sources.stand_ins or error.code is Code.BAD_SUBSTITUTION:
+            raise
+        return stand_in(piece), "a stand-in", False
+    if not value and sources.stand_ins and piece.startswith("${"):
+        return stand_in(piece), "a stand-in", hidden
+    return value, origin, hidden
+
+
+def stand_in(piece: str) -> str:
+    """A text for a substitution that has no value here: the same for the same one, fit for a URL or a header."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", piece[2:-1].partition(":-")[0]).strip("-")
+    return f"stand-in-{name.lower()[:40]}"
+
+
+def _found(piece: str, sources: Sources, folder: FilePath) -> tuple[str, str, bool]:
     if piece == "$${":
         return "${", "", False
     if not piece.startswith("${"):
