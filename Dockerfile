@@ -7,7 +7,7 @@ COPY pipelines pipelines
 COPY transforms transforms
 COPY schemas schemas
 RUN python -m venv /opt/omniroute \
- && /opt/omniroute/bin/pip install --no-cache-dir '.[socks]'
+ && /opt/omniroute/bin/pip install --no-cache-dir '.[redis,socks]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /data omniroute

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture
 def update_golden() -> bool:
     return os.environ.get("UPDATE_GOLDEN") == "1"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for tests that leave it alone; those that kill one start their own."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server

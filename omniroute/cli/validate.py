@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 import omniroute
-from omniroute.cli.revisions import add_stand_ins
 from omniroute.config.codes import EXPLAINED, Code
 from omniroute.config.excerpt import text_report
 from omniroute.config.load import Draft, draft, find_config
@@ -40,7 +39,6 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--excerpt", action="store_true", help="show the source of each finding (the default on a terminal)"
     )
-    add_stand_ins(parser)
     parser.set_defaults(run=run)
 
 
@@ -48,12 +46,7 @@ def run(args: argparse.Namespace) -> int:
     path = find_config(args.config, os.environ, Path.cwd())
     try:
         found = draft(
-            path,
-            env=os.environ,
-            registry=load_registry(),
-            lenient=args.lenient,
-            condition=condition,
-            stand_ins=args.stand_ins,
+            path, env=os.environ, registry=load_registry(), lenient=args.lenient, condition=condition
         )
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)

@@ -32,12 +32,10 @@ class Nowhere:
         """There is nothing to close."""
 
 
-def dry_generation(
-    path: Path, env: Mapping[str, str], registry: Registry, state: State, *, stand_ins: bool = False
-) -> Generation:
+def dry_generation(path: Path, env: Mapping[str, str], registry: Registry, state: State) -> Generation:
     """A generation to look at. Raises `ConfigError`, `ConfigUnreadable`."""
     nowhere: Transport = Nowhere()
-    loaded = load(path, env=env, registry=registry, condition=condition, stand_ins=stand_ins)
+    loaded = load(path, env=env, registry=registry, condition=condition)
     return build(loaded, 1, Workshop(registry, state, lambda kind: nowhere, lambda record: None))
 
 
@@ -72,12 +70,10 @@ def placed(generation: Generation, step: Step) -> str:
     return generation.loaded.place(config_path(step))
 
 
-def all_plans(
-    path: Path, env: Mapping[str, str], registry: Registry, *, stand_ins: bool = False
-) -> dict[str, Any]:
+def all_plans(path: Path, env: Mapping[str, str], registry: Registry) -> dict[str, Any]:
     """Every combo, alias and the default, each with its plan. Raises `ConfigError`, `ConfigUnreadable`."""
     state = State()
-    generation = dry_generation(path, env, registry, state, stand_ins=stand_ins)
+    generation = dry_generation(path, env, registry, state)
     directory = generation.directory
     names = [*directory.combos, *(a for a in directory.aliases if "*" not in a)]
     if directory.default is not None:

@@ -50,7 +50,13 @@ class StoreHealth:
 class Link:
     """`start`, then `stop`. One task, which ends with the gateway."""
 
-    def __init__(self, store: Store, replica: Replica, shelf: Shelf, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        replica: Replica,
+        shelf: Shelf,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._replica = replica
         self._shelf = shelf

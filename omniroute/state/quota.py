@@ -123,7 +123,7 @@ class Ledger:
         return Standing(
             unit=allowance.unit,
             window=allowance.window.name,
-            limit=allowance.limit,
+            limit=float(allowance.limit),
             used=round(used, 6),
             left=0.0 if again is not None else round(max(0.0, allowance.limit - used), 6),
             resets_in=round(until - now, 1) if until != math.inf and begun else None,

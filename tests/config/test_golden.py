@@ -19,7 +19,6 @@ ENV = {"ACME_KEY": "the-secret-of-acme"}
 ONLY_IN_CODE = {
     Code.CANNOT_BUILD,
     Code.NOT_BUILT_IN,
-    Code.UNKNOWN_TO_TEST,
 }
 
 

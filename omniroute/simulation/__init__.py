@@ -1,1 +1,0 @@
-"""A gateway without network, in virtual time, against scripted upstreams: what `omniroute test` runs."""
