@@ -15,7 +15,7 @@ A `Problem` is an error as data: one meaning, which each wire format words in it
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -60,6 +60,14 @@ STATUS_OF: dict[str, int] = {
     "bad_gateway": 502,
     "unavailable": 503,
 }
+
+KIND_OF: dict[int, ProblemKind] = {STATUS_OF[kind]: kind for kind in reversed(get_args(ProblemKind))}
+"""HTTP status → the first kind of problem that has it."""
+
+
+def kind_of(status: int) -> ProblemKind:
+    """The kind of problem that a bare status means; one that no kind has is a fault of the caller or the server."""
+    return KIND_OF.get(status, "invalid_request" if status < 500 else "server")
 
 
 class Tried(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import aiohttp
@@ -147,7 +148,7 @@ def test_every_call_of_the_admin_plane_is_documented() -> None:
 def test_every_header_of_the_gateway_is_documented() -> None:
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "omniroute").rglob("*.py"))
     known = {name.split(":")[0].lower() for name in (*HEADERS_IN, *HEADERS_OUT)}
-    assert {name.lower() for name in re.findall(r"X-OmniRoute-\w+", sources, re.IGNORECASE)} <= known
+    assert {name.lower() for name in re.findall(r"X-OmniRoute-[\w-]+", sources, re.IGNORECASE)} <= known
 
 
 # ── what is written by hand ──────────────────────────────────────────────────────────────────────
@@ -325,6 +326,14 @@ async def test_the_programs_of_the_readme_run(program: str) -> None:
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     assert b"Hello from OmniRoute" in out
+
+
+def test_the_tests_of_the_testing_guide_hold(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, tests = islice(blocks(ROOT / "docs/guide/testing.md", "yaml"), 2)
+    (folder / "omniroute.yaml").write_text(config, "utf-8")
+    (folder / "omniroute.test.yaml").write_text(tests, "utf-8")
+    assert main(["test"]) == 0, capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("3 tests, all hold")
 
 
 async def test_the_tutorial_works(folder: Path) -> None:

@@ -40,6 +40,12 @@ def test_every_combo_can_be_explained(example: Path, capsys: pytest.CaptureFixtu
 
 
 @examples
+def test_its_own_tests_hold(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["test", str(example)])
+    assert code == 0, capsys.readouterr().out
+
+
+@examples
 async def test_answers(example: Path, tmp_path: Path) -> None:
     """A copy, for `gateway` writes its file; on loopback the model `demo` needs no key."""
     folder = shutil.copytree(example, tmp_path / example.name)
@@ -54,7 +60,7 @@ async def test_answers(example: Path, tmp_path: Path) -> None:
 @examples
 def test_has_a_short_readme_and_a_schema_line(example: Path) -> None:
     assert len((example / "README.md").read_text("utf-8").splitlines()) <= 16
-    for file in [example / "omniroute.yaml", *example.glob("transforms/*.yaml")]:
+    for file in [*example.glob("omniroute*.yaml"), *example.glob("transforms/*.yaml")]:
         assert file.read_text("utf-8").startswith("# yaml-language-server: $schema=")
 
 

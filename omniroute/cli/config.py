@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from omniroute.cli.revisions import Named, add_stand_ins, opened
 from omniroute.config.diff import differences, needs_restart
 from omniroute.config.excerpt import text_report
 from omniroute.config.load import Draft, draft, find_config, load
+from omniroute.config.settings import Settings
 from omniroute.config.show import STAGES, as_yaml, blame, show
 from omniroute.engine.plans import all_plans
-from omniroute.errors import ConfigError, ConfigUnreadable
+from omniroute.errors import ConfigError, ConfigUnreadable, Finding
 from omniroute.registry import load as load_registry
 
 
@@ -44,6 +48,7 @@ def _register_show(verbs: Any) -> None:
         "--stage", choices=(*STAGES, "plan"), default="normalised", help="which step (normalised)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_stand_ins(parser)
     parser.set_defaults(run=run_show)
 
 
@@ -57,6 +62,7 @@ def _register_blame(verbs: Any) -> None:
     parser.add_argument("path", help="a dotted path, such as combos.fast.targets[0]")
     parser.add_argument("--config", "-c", help="the configuration file")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_stand_ins(parser)
     parser.set_defaults(run=run_blame)
 
 
@@ -64,11 +70,13 @@ def _register_diff(verbs: Any) -> None:
     parser = verbs.add_parser(
         "diff",
         help="what changed between two files, in names",
-        description="What changed between two configurations: names, never values. Exits 2 when they differ.",
-        epilog="example: omniroute config diff old/omniroute.yaml omniroute.yaml",
+        description="What changed between two configurations: names, never values. Exits 0 when they mean the same, 2 "
+        "when they differ, 1 when one of them is wrong or cannot be read.",
+        epilog="example: omniroute config diff git:main omniroute.yaml",
     )
-    parser.add_argument("old", help="the file as it was")
-    parser.add_argument("new", help="the file as it is to be")
+    parser.add_argument("old", help="the file as it was: a path, git:REV or git:REV:PATH")
+    parser.add_argument("new", nargs="?", help="the file as it is to be (the configuration)")
+    add_stand_ins(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run_diff)
 
@@ -87,7 +95,7 @@ def _show_plans(args: argparse.Namespace) -> int:
     """What every combo, alias and the default lead to, with nothing cooling and an empty request."""
     path = find_config(args.config, os.environ, Path.cwd())
     try:
-        plans = all_plans(path, os.environ, load_registry())
+        plans = all_plans(path, os.environ, load_registry(), stand_ins=args.stand_ins)
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)
         return 2
@@ -117,9 +125,10 @@ def run_blame(args: argparse.Namespace) -> int:
 
 
 def run_diff(args: argparse.Namespace) -> int:
-    registry = load_registry()
+    new_path = args.new or str(find_config(None, os.environ, Path.cwd()))
     try:
-        old, new = (load(path, env=os.environ, registry=registry).settings for path in (args.old, args.new))
+        old = _settings(args.old, new_path, args.stand_ins)
+        new = _settings(new_path, args.old, args.stand_ins)
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)
         return 1
@@ -138,10 +147,25 @@ def run_diff(args: argparse.Namespace) -> int:
     return 2 if changes else 0
 
 
+def _settings(written: str, beside: str, stand_ins: bool) -> Settings:
+    """The settings of one side. Raises `ConfigUnreadable`, `ConfigError` with the places in the commit."""
+    with opened(written, beside) as named:
+        try:
+            return load(named.path, env=os.environ, registry=load_registry(), stand_ins=stand_ins).settings
+        except ConfigUnreadable as error:
+            raise ConfigUnreadable(named.said(str(error))) from None
+        except ConfigError as error:
+            raise ConfigError([_moved(finding, named) for finding in error.findings]) from None
+
+
+def _moved(finding: Finding, named: Named) -> Finding:
+    return replace(finding, file=named.said(finding.file), message=named.said(finding.message))
+
+
 def _draft(args: argparse.Namespace) -> Draft | None:
     path = find_config(args.config, os.environ, Path.cwd())
     try:
-        return draft(path, env=os.environ, registry=load_registry())
+        return draft(path, env=os.environ, registry=load_registry(), stand_ins=args.stand_ins)
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)
         return None

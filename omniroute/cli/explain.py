@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.cli.revisions import add_stand_ins
 from omniroute.config.load import find_config
 from omniroute.engine.generation import Generation
 from omniroute.engine.plans import dry_generation, dry_plan, placed
@@ -35,6 +36,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--config", "-c", help="the configuration file")
     parser.add_argument("--key", help="the name of a calling key")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_stand_ins(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     state = State()
     path = find_config(args.config, os.environ, Path.cwd())
     try:
-        generation = dry_generation(path, os.environ, load_registry(), state)
+        generation = dry_generation(path, os.environ, load_registry(), state, stand_ins=args.stand_ins)
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)
         return 2

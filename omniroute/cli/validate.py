@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 import omniroute
+from omniroute.cli.revisions import add_stand_ins
 from omniroute.config.codes import EXPLAINED, Code
 from omniroute.config.excerpt import text_report
 from omniroute.config.load import Draft, draft, find_config
@@ -39,6 +40,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--excerpt", action="store_true", help="show the source of each finding (the default on a terminal)"
     )
+    add_stand_ins(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,7 +48,12 @@ def run(args: argparse.Namespace) -> int:
     path = find_config(args.config, os.environ, Path.cwd())
     try:
         found = draft(
-            path, env=os.environ, registry=load_registry(), lenient=args.lenient, condition=condition
+            path,
+            env=os.environ,
+            registry=load_registry(),
+            lenient=args.lenient,
+            condition=condition,
+            stand_ins=args.stand_ins,
         )
     except ConfigUnreadable as error:
         print(error, file=sys.stderr)

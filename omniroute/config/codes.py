@@ -7,7 +7,7 @@ from enum import StrEnum
 
 class Code(StrEnum):
     """OR10xx reading, OR11xx substitution, OR12xx form, OR13xx references, OR14xx stages and expressions,
-    OR15xx meaning and safety, OR16xx warnings, OR17xx notes, OR19xx building."""
+    OR15xx meaning and safety, OR16xx warnings, OR17xx notes, OR18xx tests, OR19xx building."""
 
     UNREADABLE = "OR1001"
     SYNTAX = "OR1002"
@@ -81,6 +81,8 @@ class Code(StrEnum):
     INACTIVE_ACCOUNT = "OR1701"
     UNUSED = "OR1702"
     LONG_WAIT = "OR1703"
+
+    UNKNOWN_TO_TEST = "OR1801"
 
     CANNOT_BUILD = "OR1900"
     NOT_BUILT_IN = "OR1901"
@@ -305,6 +307,10 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     Code.CANNOT_BUILD: (
         "A component cannot be built",
         "Its options are of the right form, and it refuses them.",
+    ),
+    Code.UNKNOWN_TO_TEST: (
+        "A test names what is not there",
+        "A provider or key of a `*.test.yaml` is not in the configuration that it tests.",
     ),
     Code.NOT_BUILT_IN: (
         "A component is not there",

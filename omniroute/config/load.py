@@ -118,15 +118,23 @@ def load(
     lenient: bool = False,
     catalogue: Catalogue | None = None,
     condition: Condition = jmespath_syntax,
+    stand_ins: bool = False,
 ) -> Loaded:
     """The settings of a file and all that belongs to it.
 
-    `condition` compiles a `when`. Raises `ConfigError` with every finding, `ConfigUnreadable` when the main
+    `condition` compiles a `when`; `stand_ins` makes up for values that are missing here. Raises `ConfigError` with every finding, `ConfigUnreadable` when the main
     file cannot be read.
     """
-    return finish(
-        draft(path, env=env, registry=registry, lenient=lenient, catalogue=catalogue, condition=condition)
+    found = draft(
+        path,
+        env=env,
+        registry=registry,
+        lenient=lenient,
+        catalogue=catalogue,
+        condition=condition,
+        stand_ins=stand_ins,
     )
+    return finish(found)
 
 
 def load_text(
@@ -142,7 +150,7 @@ def load_text(
 ) -> Loaded:
     """As `load`, from a text that stands as `name` in `folder`. Raises `ConfigError`."""
     path = (folder / name) if folder else Path(name)
-    return finish(_draft(path, text, env, registry, lenient, catalogue, condition))
+    return finish(_draft(path, text, Sources(env), registry, lenient, catalogue, condition))
 
 
 def draft(
@@ -154,14 +162,19 @@ def draft(
     catalogue: Catalogue | None = None,
     condition: Condition = jmespath_syntax,
     memory: Memory | None = None,
+    stand_ins: bool = False,
+    sources: Sources | None = None,
 ) -> Draft:
-    """What a file says, right or wrong. `memory` is what the load before it left. Raises `ConfigUnreadable`."""
+    """What a file says, right or wrong. `memory` is what the load before it left, `stand_ins` makes up for values that
+    are missing here; `sources` may take the place of both them and `env`. Raises `ConfigUnreadable`.
+    """
     path = Path(path)
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ConfigUnreadable(f"cannot read {str(path)!r}: {reason(error)}") from None
-    return _draft(path, text, env, registry, lenient, catalogue, condition, memory)
+    sources = sources if sources is not None else Sources(env, stand_ins)
+    return _draft(path, text, sources, registry, lenient, catalogue, condition, memory)
 
 
 def finish(draft: Draft) -> Loaded:
@@ -176,7 +189,7 @@ def finish(draft: Draft) -> Loaded:
 def _draft(
     path: Path,
     text: str,
-    env: Mapping[str, str],
+    sources: Sources,
     registry: Registry,
     lenient: bool,
     catalogue: Catalogue | None,
@@ -185,7 +198,7 @@ def _draft(
 ) -> Draft:
     report = Report(str(path))
     memory = memory if memory is not None else Memory()
-    files = Files(Sources(env), report, memory)
+    files = Files(sources, report, memory)
     files.main(path, text)
     broken = report.failed
     files.beside(path.parent)

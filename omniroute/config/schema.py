@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from omniroute.config.cases import TestFile
 from omniroute.config.normalise import SHORT
 from omniroute.config.secrets import Secret
 from omniroute.config.settings import Pipeline, Provider, Settings, Spec, Transform
@@ -75,6 +76,10 @@ class Schemas:
         like = {"type": "string", "description": "Another entry of the catalogue to start from."}
         body = self._object(self.shapes.of(Provider), {"like": like})
         return self._document("A provider of OmniRoute's catalogue", body)
+
+    def test(self) -> Doc:
+        """A file of tests, `*.test.yaml`."""
+        return self._document("Tests of an OmniRoute configuration", self.record(self.shapes.of(TestFile)))
 
     def _named(self, title: str, shape: Record) -> Doc:
         name = {"type": "string", "description": "Its name, if not that of the file."}
@@ -374,6 +379,7 @@ FILES: Mapping[str, Callable[[Schemas], Doc]] = {
     "pipeline.schema.json": Schemas.pipeline,
     "transform.schema.json": Schemas.transform,
     "provider.schema.json": Schemas.provider,
+    "test.schema.json": Schemas.test,
 }
 """The files of `schemas/`, for editors."""
 

@@ -37,14 +37,19 @@ class Unfit(Exception):
 
 @dataclass(slots=True)
 class Sources:
-    """Where values come from, and what was taken from there."""
+    """Where values come from, and what was taken from there.
+
+    `stand_ins`: what is missing gets a value that says so, for a look at a configuration where its secrets are not.
+    """
 
     env: Mapping[str, str]
+    stand_ins: bool = False
     files: dict[FilePath, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
     watched: set[FilePath] = field(default_factory=set)
 
-    def variable(self, name: str) -> str | None:
+    def variable(self, name: str, default: str | None) -> str | None:
+        """`default` is what the place has for a variable that is not set, if anything."""
         value = self.env.get(name)
         self.used[name] = value or ""
         return value
@@ -142,6 +147,24 @@ def _scalar(text: str, sources: Sources, folder: FilePath, mark: Mark, path: Pat
 
 def _value(piece: str, sources: Sources, folder: FilePath) -> tuple[str, str, bool]:
     """The value of a piece, where it came from, and whether it is a secret."""
+    try:
+        value, origin, hidden = _found(piece, sources, folder)
+    except Unfit as error:
+        if not sources.stand_ins or error.code is Code.BAD_SUBSTITUTION:
+            raise
+        return stand_in(piece), "a stand-in", False
+    if not value and sources.stand_ins and piece.startswith("${"):
+        return stand_in(piece), "a stand-in", hidden
+    return value, origin, hidden
+
+
+def stand_in(piece: str) -> str:
+    """A text for a substitution that has no value here: the same for the same one, fit for a URL or a header."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", piece[2:-1].partition(":-")[0]).strip("-")
+    return f"stand-in-{name.lower()[:40]}"
+
+
+def _found(piece: str, sources: Sources, folder: FilePath) -> tuple[str, str, bool]:
     if piece == "$${":
         return "${", "", False
     if not piece.startswith("${"):
@@ -164,7 +187,7 @@ def _variable(inner: str, sources: Sources, folder: FilePath) -> tuple[str, str,
             Code.BAD_SUBSTITUTION, "`${…}` holds no name of a variable: write `$${` for a literal `${`"
         )
     name, operator, argument = match[1], match[2], match[3] or ""
-    value = sources.variable(name)
+    value = sources.variable(name, argument if operator == ":-" else None)
     if value or (value is not None and operator is None):
         return value, f"env {name}", False
     if operator == ":-":

@@ -75,6 +75,7 @@ def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
         keyring=keyring,
         state=workshop.state,
         edit=parts.edit,
+        wire=parts.wire,
         write_record=workshop.write_record,
     )
     sender = Sender(parts.transports(), workshop.state.clock)

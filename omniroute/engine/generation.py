@@ -11,11 +11,10 @@ import msgspec
 from omniroute.config.load import Loaded
 from omniroute.errors import Problem, Refused, UpstreamError
 from omniroute.pipeline.compile import Pipeline
-from omniroute.pipeline.estimate import estimate
 from omniroute.pipeline.exchange import Endpoint, Exchange, IdSource, Reply, Request, not_json, refusal
 from omniroute.pipeline.keys import Keyring, presented_key
 from omniroute.pipeline.patterns import Test
-from omniroute.routing.cost import cost_of
+from omniroute.pipeline.reckon import reckon
 from omniroute.routing.directory import Directory
 from omniroute.wire.codec import Peek
 
@@ -116,12 +115,7 @@ class Generation:
     def over(self, exchange: Exchange, reply: Reply, pipeline: Pipeline) -> None:
         """The true end of an exchange: what it used is known, and the observers are told."""
         exchange.settle()
-        guess = estimate(exchange, reply)
-        if guess is not None:
-            exchange.usage, exchange.estimated = guess, True
-        target = exchange.target
-        if exchange.usage is not None and target is not None and target.facts.price is not None:
-            exchange.cost = cost_of(exchange.usage, target.facts.price)
+        reckon(exchange, reply)
         exchange.end()
         for done in pipeline.observers:
             try:

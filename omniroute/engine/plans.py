@@ -32,10 +32,12 @@ class Nowhere:
         """There is nothing to close."""
 
 
-def dry_generation(path: Path, env: Mapping[str, str], registry: Registry, state: State) -> Generation:
+def dry_generation(
+    path: Path, env: Mapping[str, str], registry: Registry, state: State, *, stand_ins: bool = False
+) -> Generation:
     """A generation to look at. Raises `ConfigError`, `ConfigUnreadable`."""
     nowhere: Transport = Nowhere()
-    loaded = load(path, env=env, registry=registry, condition=condition)
+    loaded = load(path, env=env, registry=registry, condition=condition, stand_ins=stand_ins)
     return build(loaded, 1, Workshop(registry, state, lambda kind: nowhere, lambda record: None))
 
 
@@ -70,10 +72,12 @@ def placed(generation: Generation, step: Step) -> str:
     return generation.loaded.place(config_path(step))
 
 
-def all_plans(path: Path, env: Mapping[str, str], registry: Registry) -> dict[str, Any]:
+def all_plans(
+    path: Path, env: Mapping[str, str], registry: Registry, *, stand_ins: bool = False
+) -> dict[str, Any]:
     """Every combo, alias and the default, each with its plan. Raises `ConfigError`, `ConfigUnreadable`."""
     state = State()
-    generation = dry_generation(path, env, registry, state)
+    generation = dry_generation(path, env, registry, state, stand_ins=stand_ins)
     directory = generation.directory
     names = [*directory.combos, *(a for a in directory.aliases if "*" not in a)]
     if directory.default is not None:

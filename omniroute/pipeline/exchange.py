@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -19,9 +19,19 @@ if TYPE_CHECKING:
     from omniroute.routing.directory import Account, Member, Target
     from omniroute.routing.outcomes import Outcome
     from omniroute.routing.plan import Plan
-    from omniroute.wire.bridge import CrossTap, WatchTap
 
 _json = msgspec.json.Decoder()
+
+
+class Watch(Protocol):
+    """A tap that has seen the whole of a stream go by. `cut` is what broke it, unless that was the client."""
+
+    cut: Problem | None
+
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def finish(self) -> Finish | None: ...
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +103,7 @@ class Exchange:
         "array",
         "attempts",
         "barred",
+        "cache",
         "caller",
         "config",
         "cost",
@@ -112,6 +123,7 @@ class Exchange:
         "path",
         "plan",
         "problem",
+        "reckoned",
         "reply_edits",
         "request",
         "request_edits",
@@ -138,6 +150,8 @@ class Exchange:
         self.account: Account | None = None
         self.member: Member | None = None
         self.barred: tuple[Bar, ...] = ()
+        self.cache: str | None = None
+        """What a cache did: `hit`, `miss`, `bypass` or `idempotent`."""
         self.outgoing: Outgoing | None = None
         self.request_edits: tuple[Edit, ...] = ()
         self.reply_edits: tuple[Edit, ...] = ()
@@ -152,13 +166,15 @@ class Exchange:
         self.finish: Finish | None = None
         self.problem: Problem | None = None
         self.cost: float | None = None
+        self.reckoned = False
+        """What it used and cost is written down."""
         self.malformed: Problem | None = None
         """Why the body could not even be peeked into; told to the client once it is known who asks."""
         self.first_byte = 0.0
         self.endings: list[Callable[[Problem | None], None]] = []
         """Told at the true end of the answer, with what broke it after it had begun."""
         self.marks: list[tuple[str, float]] = []
-        self.watch: CrossTap | WatchTap | None = None
+        self.watch: Watch | None = None
         self._doc: Doc | None = None
         self._conversation: Conversation | None = None
 
@@ -192,6 +208,23 @@ class Exchange:
         self._conversation = None
         self.edited = True
 
+    def fork(self) -> Exchange:
+        """A twin for work that may outlive this exchange: the same request of the same caller, with an end of its own."""
+        twin = object.__new__(Exchange)
+        for name in Exchange.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.endings = []
+        twin.watch = None
+        return twin
+
+    def adopt(self, twin: Exchange) -> None:
+        """Take over what a twin met on its way: target, attempts, usage, cost, and what broke it."""
+        problem, cache = self.problem, self.cache
+        for name in _MET:
+            setattr(self, name, getattr(twin, name))
+        self.problem = problem or twin.problem
+        self.cache = cache or twin.cache
+
     def settle(self) -> None:
         """The stream is over: take over what the tap that watched it has learned."""
         if self.watch is not None:
@@ -214,6 +247,34 @@ class Exchange:
             new_id=self.ids.new,
             array=self.array,
         )
+
+
+_OWN = frozenset(
+    {
+        "_conversation",
+        "_doc",
+        "array",
+        "barred",
+        "caller",
+        "config",
+        "edited",
+        "endings",
+        "endpoint",
+        "first_byte",
+        "ids",
+        "malformed",
+        "marks",
+        "model",
+        "reply_edits",
+        "request",
+        "request_edits",
+        "stream",
+        "watch",
+        "wire",
+    }
+)
+"""What an exchange does not take over from a twin: the request itself, who asks, and its own end."""
+_MET = tuple(name for name in Exchange.__slots__ if name not in _OWN)
 
 
 class IdSource:

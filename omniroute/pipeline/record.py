@@ -36,6 +36,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     cost: float | None = None
     estimated: bool = False
     """Whether tokens and cost are a guess: the answer was cut, or its provider does not tell them."""
+    cache: str | None = None
     finish: str | None = None
     error: str | None = None
     message: str | None = None
@@ -70,6 +71,7 @@ def record_of(exchange: Exchange, reply: Reply) -> Record:
         cached_tokens=usage.cached or None if usage else None,
         cost=exchange.cost,
         estimated=exchange.estimated,
+        cache=exchange.cache,
         finish=exchange.finish.reason if exchange.finish else None,
         error=(problem.code or problem.kind) if problem else None,
         message=problem.message if problem else None,

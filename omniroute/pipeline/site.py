@@ -11,11 +11,12 @@ from omniroute.pipeline.parts import Edit
 from omniroute.pipeline.record import Record
 from omniroute.routing.directory import Directory
 from omniroute.state.state import State
+from omniroute.wire.codec import Wire
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`edit(name)` gives a compiled transform by name (raises `KeyError`); `write_record` takes the line of a finished request
+    """`edit(name)` gives a compiled transform by name (raises `KeyError`), `wire(name)` a wire format; `write_record` takes the line of a finished request
     and never blocks."""
 
     settings: Settings
@@ -23,4 +24,5 @@ class Site:
     keyring: Keyring
     state: State
     edit: Callable[[str], Edit]
+    wire: Callable[[str], Wire]
     write_record: Callable[[Record], None]

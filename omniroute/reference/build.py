@@ -7,7 +7,7 @@ from omniroute.reference.commands import commands_page
 from omniroute.reference.components import CHAPTERS, component_pages
 from omniroute.reference.endpoints import http_page
 from omniroute.reference.findings import findings_page
-from omniroute.reference.language import language_page
+from omniroute.reference.language import language_page, tests_page
 from omniroute.reference.markdown import link, page, table
 from omniroute.reference.metrics import metrics_page
 from omniroute.reference.translation import matrix_page
@@ -15,6 +15,7 @@ from omniroute.registry import Registry
 
 SINGLE = {
     "config.md": (language_page, "Every section and key of `omniroute.yaml`"),
+    "tests.md": (tests_page, "Every key of `*.test.yaml`"),
     "cli.md": (commands_page, "Every command"),
     "http.md": (http_page, "Endpoints, the admin plane, headers"),
     "errors.md": (findings_page, "Every code of a finding, and what clients are told"),

@@ -6,6 +6,7 @@ from omniroute.reference.markdown import code, codes, page, table
 from omniroute.server.endpoints import ROWS, VERBS
 
 GEMINI_WIRE = "gemini"
+CLOUDCODE_WIRE = "cloudcode"
 
 ABOUT = """\
 Everything is on one port, 20128 on loopback if the configuration does not say otherwise. Where clients spell a path in
@@ -57,6 +58,8 @@ where no key is declared, it needs a client on loopback. Everything is JSON but 
 HEADERS_IN = {
     "Authorization: Bearer KEY": "The key. `x-api-key`, `x-goog-api-key` and the parameter `?key=` do as well.",
     "X-Request-Id": "Used as the id of the request when it is a word of letters, digits and `._:-`, up to 128; else one is made.",
+    "Idempotency-Key": "The same key with the same request is answered once, and told to all who ask with it.",
+    "X-OmniRoute-No-Cache: 1": "An answer of its own, not one that was kept or is shared. So does `Cache-Control: no-store`.",
     "X-OmniRoute-Explain: 1": "The plan is the answer, and nothing is sent.",
     "traceparent, tracestate": "Passed on to the provider.",
     "anthropic-beta, anthropic-version, openai-beta": "Passed on when the target speaks the client's format.",
@@ -66,6 +69,8 @@ HEADERS_OUT = {
     "X-Request-Id": "The id of the request, as in the log.",
     "X-OmniRoute-Config": "`<generation>-<hash>` of the configuration that served the request.",
     "X-OmniRoute-Target": "`provider/model` that was tried last: with a good answer, who gave it.",
+    "X-OmniRoute-Cache": "`HIT`, `MISS` or `BYPASS`, where the pipeline keeps exact answers; `Age` is that of a hit, in seconds.",
+    "X-OmniRoute-Idempotent": "`true` when the answer was made for another request with the same key or body.",
     "X-OmniRoute-Dropped": "Settings of the request that the target could not express.",
     "X-OmniRoute-Estimated": "`tokens` when a count is an estimate, for the target gave none.",
     "Server-Timing": "How long each stage held the request until the answer began, in ms.",
@@ -96,17 +101,29 @@ def http_page() -> str:
 def _endpoints() -> list[tuple[str, str, str, str]]:
     exact = ((row.paths, row.wire, row.operation) for row in ROWS)
     by_verb = ((_gemini(verb), GEMINI_WIRE, operation) for verb, (operation, _) in VERBS.items())
+    wrapped = ((_cloudcode(verb), CLOUDCODE_WIRE, operation) for verb, (operation, _) in VERBS.items())
     return [
         (code(f"POST {paths[0]}"), _wire(wire), operation, codes(paths[1:]))
-        for paths, wire, operation in (*exact, *by_verb)
+        for paths, wire, operation in (*exact, *by_verb, *wrapped)
     ]
 
 
 def _gemini(verb: str) -> tuple[str, ...]:
-    return tuple(f"/{version}/models/{{model}}:{verb}" for version in ("v1beta", "v1", "v1alpha"))
+    studio = tuple(f"/{version}/models/{{model}}:{verb}" for version in ("v1beta", "v1", "v1alpha"))
+    google = f"publishers/google/models/{{model}}:{verb}"
+    vertex = f"/v1beta1/projects/{{project}}/locations/{{location}}/{google}"
+    return (*studio, vertex, f"/v1beta1/{google}")
 
 
-CALLS = [(row.paths[0], row.wire) for row in ROWS] + [(_gemini(verb)[0], GEMINI_WIRE) for verb in VERBS]
+def _cloudcode(verb: str) -> tuple[str, ...]:
+    return (f"/v1internal:{verb}",)
+
+
+CALLS = (
+    [(row.paths[0], row.wire) for row in ROWS]
+    + [(_gemini(verb)[0], GEMINI_WIRE) for verb in VERBS]
+    + [(_cloudcode(verb)[0], CLOUDCODE_WIRE) for verb in VERBS]
+)
 """The first spelling of every call of a model, and its wire format."""
 
 

@@ -15,6 +15,7 @@ GROUPS = {
     "OR15": "Meaning and safety",
     "OR16": "Warnings",
     "OR17": "Notes",
+    "OR18": "Tests",
     "OR19": "Building",
 }
 

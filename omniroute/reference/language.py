@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from omniroute.config.cases import TestFile
 from omniroute.config.not_yet import NOT_YET
 from omniroute.config.settings import Settings
 from omniroute.config.shape import Entry, Listed, OneOf, Record, Shape, Shapes, Table
@@ -94,6 +95,20 @@ def language_page() -> str:
     speaker = Speaker(lambda record: link("map", f"#{anchor(sections[record.cls].title)}"))
     blocks = [_block(section, sections, speaker) for section in sections.values()]
     return page("The configuration language", RULES, *blocks)
+
+
+TESTS = """\
+Files that end in `.test.yaml` beside a configuration hold tests of it; `omniroute test` runs them. The
+[guide](../guide/testing.md) shows how. There is no substitution in them.
+"""
+
+
+def tests_page() -> str:
+    """`tests.md`."""
+    sections = sections_of(Shapes().of(TestFile))
+    speaker = Speaker(lambda record: link("map", f"#{anchor(sections[record.cls].title)}"))
+    blocks = [_block(section, sections, speaker) for section in sections.values()]
+    return page("Tests of a configuration", TESTS, *blocks)
 
 
 def _block(section: Section, sections: Mapping[type, Section], speaker: Speaker) -> str:

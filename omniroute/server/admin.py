@@ -152,6 +152,7 @@ class Admin:
                 "draining": [{"config": g.tag, "running": g.running} for g in runtime.draining],
                 **state_view(runtime.generation, runtime.state),
                 "health": runtime.state.health.all(),
+                "cache": runtime.state.cache.view(),
                 "providers": {
                     name: {
                         "enabled": p.settings.enabled,

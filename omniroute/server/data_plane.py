@@ -104,6 +104,8 @@ class DataPlane:
         request = to_request(incoming, body, id, started, trusted)
         exchange = generation.exchange(request, found.endpoint, found.peek, self._answerer.ids)
         exchange.array = found.array
+        if found.stream is not None:
+            exchange.stream = found.stream
         return await self._answerer.answer(incoming, generation, exchange, extra)
 
     async def _body(self, incoming: web.BaseRequest, limits: ServerLimits) -> bytes:

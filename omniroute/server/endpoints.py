@@ -46,9 +46,13 @@ ROWS = (
     Row(("/api/chat", "/v1/api/chat"), "ollama", "chat", "chat"),
 )
 
+_VERB = r":(?P<verb>generateContent|streamGenerateContent|countTokens)"
 GEMINI = re.compile(
-    r"/(?:v1beta|v1alpha|v1|v1/v1beta)/models/(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)"
+    r"/(?:v1beta1|v1beta|v1alpha|v1|v1/v1beta)/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models/(?P<model>.+)"
+    + _VERB
 )
+"""AI Studio's paths, and those of Vertex, where the project stands before the model."""
+CLOUDCODE = re.compile("/v1internal" + _VERB)
 VERBS: dict[str, tuple[Operation, bool]] = {
     "generateContent": ("chat", False),
     "streamGenerateContent": ("chat", True),
@@ -63,11 +67,12 @@ FIXED = {path: {"version": OLLAMA_VERSION} for path in ("/api/version", "/v1/api
 
 
 class Found(NamedTuple):
-    """`peek` and `array` are known where the path and query say them (Gemini), else None and False."""
+    """`peek` (or `stream` alone) and `array` are known where the path and query say them (Gemini), else not set."""
 
     endpoint: Endpoint
     peek: Peek | None = None
     array: bool = False
+    stream: bool | None = None
 
 
 class Endpoints:
@@ -80,29 +85,23 @@ class Endpoints:
             for row in ROWS
             for path in row.paths
         }
-        gemini = wires["gemini"]
-        self._gemini = {
-            verb: Endpoint(
-                path=f"/v1beta/models/{{model}}:{verb}",
-                wire=gemini,
-                operation=operation,
-                family="chat" if operation == "chat" else "count_tokens",
-            )
-            for verb, (operation, _) in VERBS.items()
-        }
+        self._gemini = _verbs(wires["gemini"], "/v1beta/models/{model}")
+        self._cloudcode = _verbs(wires["cloudcode"], "/v1internal")
 
     def find(self, path: str, query: Mapping[str, str]) -> Found | None:
         """What answers POST at this path."""
         found = self._exact.get(path)
         if found is not None:
             return found
-        match = GEMINI.fullmatch(path)
+        match = GEMINI.fullmatch(path) or CLOUDCODE.fullmatch(path)
         if match is None:
             return None
         verb = match["verb"]
         streamed = VERBS[verb][1]
-        model = match["model"].removeprefix("models/")
-        return Found(self._gemini[verb], Peek(model, streamed), streamed and query.get("alt") != "sse")
+        array = streamed and query.get("alt") != "sse"
+        if match.re is CLOUDCODE:
+            return Found(self._cloudcode[verb], None, array, streamed)
+        return Found(self._gemini[verb], Peek(match["model"].removeprefix("models/"), streamed), array)
 
     def spoken_at(self, path: str, headers: Mapping[str, str]) -> Wire:
         """The wire in which an error at any path is told: that of the endpoint, else what the client seems to be."""
@@ -111,6 +110,8 @@ class Endpoints:
             return found.endpoint.wire
         if path.startswith(("/api/", "/v1/api/")):
             return self._wires["ollama"]
+        if path.startswith("/v1internal"):
+            return self._wires["cloudcode"]
         if path.startswith(("/v1beta", "/v1alpha")) or GEMINI.fullmatch(path) or "x-goog-api-key" in headers:
             return self._wires["gemini"]
         if "messages" in path or "anthropic-version" in headers:
@@ -124,3 +125,16 @@ class Endpoints:
         if base in ("/v1beta", "/v1alpha") or "x-goog-api-key" in headers:
             return self._wires["gemini"]
         return self._wires["anthropic-messages" if "anthropic-version" in headers else "openai-chat"]
+
+
+def _verbs(wire: Wire, base: str) -> dict[str, Endpoint]:
+    """The endpoints of a wire whose paths end in a verb."""
+    return {
+        verb: Endpoint(
+            path=f"{base}:{verb}",
+            wire=wire,
+            operation=operation,
+            family="chat" if operation == "chat" else "count_tokens",
+        )
+        for verb, (operation, _) in VERBS.items()
+    }

@@ -146,7 +146,7 @@ class Answerer:
         headers.update(own_headers(exchange))
         headers.update(extra)
         if reply.stream is None:
-            body = _body_of(reply, exchange.wire, exchange, headers)
+            body = body_of(reply, exchange.wire, exchange, headers)
             exchange.first_byte = perf_counter()
             response = web.Response(status=reply.status, body=body, headers=headers)
             await response.prepare(incoming)
@@ -186,7 +186,7 @@ def server_timing(marks: list[tuple[str, float]], started: float) -> str:
     return ", ".join([*parts, f"total;dur={(now - started) * 1000:.2f}"])
 
 
-def _body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: MutableMapping[str, str]) -> bytes:
+def body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: MutableMapping[str, str]) -> bytes:
     """The body, and what its headers must say. An error of our own is worded here, in the client's format."""
     headers.setdefault("Content-Type", "application/json")
     problem = reply.problem

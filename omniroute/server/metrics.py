@@ -55,6 +55,9 @@ class Metrics:
         self._dropped = Counter(
             "omniroute_dropped", "Settings that a target could not express.", ["setting"], registry=r
         )
+        self._cache = Counter(
+            "omniroute_cache", "What caches did: hit, miss, bypass, idempotent.", ["result"], registry=r
+        )
         self._running = Gauge("omniroute_requests_running", "Requests being answered.", registry=r)
         self._good = Gauge(
             "omniroute_config_last_reload_successful",
@@ -104,6 +107,8 @@ class Metrics:
         problem = exchange.problem
         if problem is not None and problem.kind != "cancelled" and reply.stream is not None:
             self._cut.labels(provider).inc()
+        if exchange.cache is not None:
+            self._cache.labels(exchange.cache).inc()
         for setting in exchange.notes.dropped:
             self._dropped.labels(self._known(setting)).inc()
 

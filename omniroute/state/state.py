@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from omniroute.state.breaker import Breakers
+from omniroute.state.cache import Cache
 from omniroute.state.cooldowns import Cooldowns
 from omniroute.state.health import Health
 from omniroute.state.learned import Learned
@@ -53,6 +54,7 @@ class State:
         self.health = Health(clock)
         self.rotation = Rotation(clock, self.shared)
         self.responses = ResponseStore(clock, self.blobs, self.shared)
+        self.cache = Cache(clock, self.blobs)
 
     async def open(self, store: Store) -> None:
         """Take over what a store holds, and share with the others from now on. Raises `StoreUnusable`."""

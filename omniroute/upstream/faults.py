@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from omniroute.config.faults import Fault, Faults
-from omniroute.errors import Problem, UpstreamError
+from omniroute.errors import Problem, UpstreamError, kind_of
 from omniroute.upstream.frames import Frames, Framing, framing_of
-from omniroute.upstream.headers import merged
+from omniroute.upstream.headers import lowered, merged
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 
 encode = msgspec.json.Encoder().encode
@@ -222,8 +222,10 @@ def _instead(fault: Fault, outbound: Outbound) -> Inbound | None:
     if fault.error is not None and fault.after is None:
         framing = framing_of(_type_of(outbound)["content-type"])
         return Whole(status, _type_of(outbound), [_error(fault.error, outbound, framing)])
-    if fault.status is not None:
-        problem = Problem(kind="server", status=status, message=f"The upstream was told to answer {status}.")
+    if status >= 300:
+        problem = Problem(
+            kind=kind_of(status), status=status, message=f"The upstream was told to answer {status}."
+        )
         return Whole(status, {"content-type": "application/json"}, [_worded(problem, outbound)])
     return None
 
@@ -292,8 +294,3 @@ def _without(value: Any, keys: frozenset[str]) -> Any:
     if isinstance(value, dict):
         return {key: _without(item, keys) for key, item in value.items() if key not in keys}
     return [_without(item, keys) for item in value] if isinstance(value, list) else value
-
-
-def lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers by lower-case names."""
-    return {name.lower(): value for name, value in headers.items()}

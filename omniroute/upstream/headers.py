@@ -33,6 +33,11 @@ def header_safe(text: str) -> str:
     return "".join(c if 32 <= ord(c) < 127 else "?" for c in text[:LONGEST_HEADER])
 
 
+def lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers by lower-case names."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
 def merged(*layers: Mapping[str, str]) -> dict[str, str]:
     """One set of headers: later layers replace earlier ones, in whatever case a name is written."""
     names: dict[str, str] = {}

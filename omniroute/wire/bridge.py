@@ -98,10 +98,15 @@ class CrossTap:
     )
 
     def __init__(
-        self, source: Wire, writer: StreamWriter, names: NameMap, talk: Conversation | None = None
+        self,
+        source: Wire,
+        writer: StreamWriter,
+        names: NameMap,
+        talk: Conversation | None = None,
+        reader: StreamReader | None = None,
     ) -> None:
         self._splitter = SPLITTERS[source.framing]()
-        self._reader: StreamReader = source.reader()
+        self._reader: StreamReader = reader if reader is not None else source.reader()
         self._writer = writer
         self._names = names
         self._customs = CustomCalls(talk)

@@ -42,12 +42,13 @@ from omniroute.wire.gemini_stream import GeminiReader
 from omniroute.wire.gemini_stream_writer import GeminiWriter
 from omniroute.wire.sse import frame
 
-_METHODS: dict[tuple[Operation, bool], str] = {
+METHODS: dict[tuple[Operation, bool], str] = {
     ("chat", False): "generateContent",
     ("chat", True): "streamGenerateContent?alt=sse",
     ("count_tokens", False): "countTokens",
     ("count_tokens", True): "countTokens",
 }
+"""What is called at a model, with the query that it needs."""
 
 _COLLECTIONS = ("models/", "tunedModels/", "publishers/", "projects/", "endpoints/")
 """A model's name that begins so is a resource's full name already."""
@@ -78,7 +79,7 @@ class Gemini(Wire):
 
     def path(self, model: str, stream: bool, operation: Operation) -> str | None:
         resource = model if model.startswith(_COLLECTIONS) else f"models/{model}"
-        return f"/{quote(resource, safe='/@:.-_~')}:{_METHODS[operation, stream]}"
+        return f"/{quote(resource, safe='/@:.-_~')}:{METHODS[operation, stream]}"
 
     def count_request(self, doc: Doc, model: str) -> Doc:
         """The body for `countTokens`, made of one for `generateContent`: alone it would take contents only."""

@@ -37,12 +37,27 @@ class _Seen(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+class _Wrapped(msgspec.Struct):
+    """The envelope of Code Assist."""
+
+    response: _Seen = msgspec.field(default_factory=_Seen)
+    error: dict[str, Any] | None = None
+
+
 _SEEN = msgspec.json.Decoder(_Seen)
+_WRAPPED = msgspec.json.Decoder(_Wrapped)
 
 
-def glance(raw: bytes) -> Glance:
-    """Of a plain answer. Raises `msgspec.DecodeError` when it is none."""
-    seen = _SEEN.decode(raw)
+def _see(data: bytes, wrapped: bool) -> _Seen:
+    if not wrapped:
+        return _SEEN.decode(data)
+    envelope = _WRAPPED.decode(data)
+    return _Seen(error=envelope.error) if envelope.error else envelope.response
+
+
+def glance(raw: bytes, *, wrapped: bool = False) -> Glance:
+    """Of a plain answer, or of one in an envelope. Raises `msgspec.DecodeError` when it is none."""
+    seen = _see(raw, wrapped)
     if seen.error:
         return Glance(problem=problem_of(seen.error))
     candidates = seen.candidates or []
@@ -63,9 +78,10 @@ def glance(raw: bytes) -> Glance:
 class GeminiTap:
     """Looks at a stream that passes as bytes, be it SSE or a JSON array. The last counts are those that hold."""
 
-    __slots__ = ("_blind", "_calls", "_splitter", "finish", "finished", "usage")
+    __slots__ = ("_blind", "_calls", "_splitter", "_wrapped", "finish", "finished", "usage")
 
-    def __init__(self) -> None:
+    def __init__(self, *, wrapped: bool = False) -> None:
+        self._wrapped = wrapped
         self._splitter: EventSplitter | JsonArraySplitter | None = None
         self._calls = False
         self._blind = False
@@ -95,7 +111,7 @@ class GeminiTap:
         if not any(mark in data for mark in _MARKS):
             return
         try:
-            seen = _SEEN.decode(data)
+            seen = _see(data, self._wrapped)
         except msgspec.MsgspecError:
             return
         self.usage = read_usage(seen.usageMetadata) or self.usage

@@ -19,6 +19,7 @@ ENV = {"ACME_KEY": "the-secret-of-acme"}
 ONLY_IN_CODE = {
     Code.CANNOT_BUILD,
     Code.NOT_BUILT_IN,
+    Code.UNKNOWN_TO_TEST,
 }
 
 

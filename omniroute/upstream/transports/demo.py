@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from omniroute.declare import Options, transport
-from omniroute.errors import STATUS_OF, Problem, ProblemKind, Refused, UnsupportedContent, UpstreamError
+from omniroute.errors import Problem, Refused, UnsupportedContent, UpstreamError, kind_of
 from omniroute.registry import load
 from omniroute.upstream.demo_answer import CREATED, answer
 from omniroute.upstream.demo_deltas import deltas
@@ -29,9 +29,6 @@ _ANY_MODEL = "MODEL"
 """Stands for a model's name in the paths of a wire whose paths hold one."""
 
 _ERROR = re.compile(r"demo-error-([45]\d\d)")
-_KIND_WORDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
-_KINDS: dict[int, ProblemKind] = {STATUS_OF[kind]: kind for kind in reversed(_KIND_WORDS)}
-"""HTTP status → the first kind of problem that has it; what no kind has is a fault of the caller or the server."""
 
 _CUT = Problem(kind="bad_gateway", code="cut", message="The upstream closed the connection in mid-answer.")
 
@@ -215,7 +212,7 @@ def _problem_of(model: str) -> Problem | None:
         return None
     status = int(match[1])
     return Problem(
-        kind=_KINDS.get(status, "invalid_request" if status < 500 else "server"),
+        kind=kind_of(status),
         status=status,
         code="demo_error",
         message=f"The demo model was asked to fail with {status}.",
