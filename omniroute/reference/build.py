@@ -10,6 +10,7 @@ from omniroute.reference.findings import findings_page
 from omniroute.reference.language import language_page, tests_page
 from omniroute.reference.markdown import link, page, table
 from omniroute.reference.metrics import metrics_page
+from omniroute.reference.outcomes import outcomes_page
 from omniroute.reference.translation import matrix_page
 from omniroute.registry import Registry
 
@@ -21,6 +22,7 @@ SINGLE = {
     "errors.md": (findings_page, "Every code of a finding, and what clients are told"),
     "metrics.md": (metrics_page, "What `/-/metrics` shows"),
     "providers.md": (providers_page, "The catalogue of providers"),
+    "outcomes.md": (outcomes_page, "What a failure means for what comes next"),
     "quirks.md": (quirks_page, "What providers do differently, in words"),
     "matrix.md": (matrix_page, "What each translation keeps, emulates and drops"),
     "shipped.md": (shipped_page, "Pipelines and transforms that come with the gateway"),

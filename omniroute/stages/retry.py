@@ -138,8 +138,11 @@ class _Attempts:
     def _served_by(self, account: Account, permit: Permit) -> None:
         """The first content is here: the account is well, unless the stream is cut later on."""
         state, target = self._state, self._target
-        state.cooldowns.heal(account.id, self._sent)
-        state.cooldowns.heal(f"{account.id}/{target.model}", self._sent)
+        if state.cooldowns.heal(account.id, self._sent):
+            state.transitions.tell("cooldown", account.id, "healed")
+        lockout = f"{account.id}/{target.model}"
+        if state.cooldowns.heal(lockout, self._sent):
+            state.transitions.tell("lockout", lockout, "healed")
         state.breakers.succeeded(
             target.breaker, target.provider.identity, target.provider.breaker, self._sent
         )

@@ -82,11 +82,14 @@ class Cooldowns:
         self._tell(name, rest)
         return rest
 
-    def heal(self, name: str, began: float = math.inf) -> None:
-        """A success of an attempt that `began` then: all is forgotten, but for a failure that came after it began."""
+    def heal(self, name: str, began: float = math.inf) -> bool:
+        """A success of an attempt that `began` then: all is forgotten, but for a failure that came after it began.
+        Whether there was something to forget."""
         rest = self._rests.get(name)
-        if rest is not None and rest.since <= began:
-            self._forget(name)
+        if rest is None or rest.since > began:
+            return False
+        self._forget(name)
+        return True
 
     def _forget(self, name: str) -> None:
         del self._rests[name]
