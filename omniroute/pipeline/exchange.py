@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from omniroute.routing.plan import Plan
 
 _json = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
+
+ALL_LANES = slice(None)
 
 
 class Watch(Protocol):
@@ -107,6 +110,7 @@ class Exchange:
         "caller",
         "config",
         "cost",
+        "cost_of_lost",
         "edited",
         "endings",
         "endpoint",
@@ -114,6 +118,8 @@ class Exchange:
         "finish",
         "first_byte",
         "ids",
+        "lane",
+        "lost",
         "malformed",
         "marks",
         "member",
@@ -166,8 +172,14 @@ class Exchange:
         self.finish: Finish | None = None
         self.problem: Problem | None = None
         self.cost: float | None = None
+        """US dollars, with those of attempts that lost a race."""
         self.reckoned = False
         """What it used and cost is written down."""
+        self.cost_of_lost = 0.0
+        self.lost: list[str] = []
+        """Targets that were asked at the same time and were slower."""
+        self.lane = ALL_LANES
+        """Which of the accounts of its target are for this exchange: several of a race share them."""
         self.malformed: Problem | None = None
         """Why the body could not even be peeked into; told to the client once it is known who asks."""
         self.first_byte = 0.0
@@ -216,6 +228,37 @@ class Exchange:
         twin.endings = []
         twin.watch = None
         return twin
+
+    def rival(self) -> Exchange:
+        """A twin that asks another target at the same time: what one of them changes or learns, the others do not see."""
+        twin = self.fork()
+        twin.notes = Notes()
+        twin.tried = []
+        twin.lost = []
+        twin.attempts = 0
+        twin.marks = list(self.marks)
+        # What was not edited is read again from the bytes; the conversation is never changed by those who read it.
+        twin._doc = _json.decode(_encode(self._doc)) if self.edited else None
+        return twin
+
+    def won_by(self, rival: Exchange, losers: Sequence[Exchange]) -> None:
+        """Go on where a rival has got to; what the others did counts, too."""
+        attempts = self.attempts + sum(twin.attempts for twin in (rival, *losers))
+        tried, lost, cost = self.tried, self.lost, self.cost_of_lost
+        self.adopt(rival)
+        self.attempts, self.tried = attempts, tried
+        self.lost = lost + [twin.target.name for twin in losers if twin.target is not None]
+        self.cost_of_lost = cost + sum(twin.cost or 0.0 for twin in losers)
+        self.marks, self.watch = rival.marks, rival.watch
+        self._doc, self.edited = rival._doc, rival.edited
+        self.endings.append(lambda problem: rival.end_as(self))
+
+    def end_as(self, other: Exchange) -> None:
+        """The end of a rival that won: its answer went to the client as that of the other."""
+        self.usage, self.estimated, self.finish = other.usage, other.estimated, other.finish
+        self.problem = other.problem
+        self.cost = None if other.cost is None else other.cost - other.cost_of_lost
+        self.end()
 
     def adopt(self, twin: Exchange) -> None:
         """Take over what a twin met on its way: target, attempts, usage, cost, and what broke it."""

@@ -18,3 +18,5 @@ def reckon(exchange: Exchange, reply: Reply) -> None:
     target = exchange.target
     if exchange.usage is not None and target is not None and target.facts.price is not None:
         exchange.cost = cost_of(exchange.usage, target.facts.price)
+    if exchange.cost_of_lost:
+        exchange.cost = (exchange.cost or 0.0) + exchange.cost_of_lost

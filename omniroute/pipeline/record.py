@@ -41,6 +41,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     error: str | None = None
     message: str | None = None
     tried: list[str] = []
+    lost: list[str] = []
+    """Targets that were asked at the same time and were slower; what they cost is in `cost`."""
     dropped: list[str] = []
     config: str = ""
 
@@ -76,6 +78,7 @@ def record_of(exchange: Exchange, reply: Reply) -> Record:
         error=(problem.code or problem.kind) if problem else None,
         message=problem.message if problem else None,
         tried=[f"{t.target}: {t.reason}" for t in exchange.tried],
+        lost=exchange.lost,
         dropped=exchange.notes.dropped,
         config=exchange.config,
     )

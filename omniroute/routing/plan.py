@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from omniroute.routing.directory import Combo, Directory, Found, Member, Provider, Target
+from omniroute.routing.directory import Account, Combo, Directory, Found, Member, Provider, Target
 from omniroute.routing.facts import Facts
 from omniroute.routing.needs import CANNOT, WISHES
-from omniroute.routing.standing import Cause, hindrance
+from omniroute.routing.standing import Cause, account_hindrance, hindrance
 from omniroute.routing.strategy import Candidate, Turn, Usable
 from omniroute.state.state import State
 
@@ -98,14 +98,19 @@ def plan(
 
 
 def account_turn(
-    provider: Provider,
-    facts: Facts,
-    state: State,
-    now: float,
-    dice: random.Random,
-    usable: Usable | None = None,
+    provider: Provider, facts: Facts, state: State, now: float, dice: random.Random, model: str
 ) -> Turn:
-    """The turn in which the accounts of a provider are ordered."""
+    """The turn in which the accounts of a provider are ordered, for a request of that model."""
+
+    def usable(candidate: Candidate) -> Sequence[Account]:
+        return [
+            account
+            for account in provider.accounts
+            if account is candidate
+            and account.inactive is None
+            and account_hindrance(account, model, state, now, facts.tokens) is None
+        ]
+
     return Turn(f"accounts/{provider.name}", facts, state.rotation, state.health, dice, now, usable)
 
 

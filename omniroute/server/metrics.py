@@ -49,6 +49,12 @@ class Metrics:
         self._attempts = Counter(
             "omniroute_attempts_failed", "Attempts that failed.", ["provider"], registry=r
         )
+        self._lost = Counter(
+            "omniroute_races_lost",
+            "Attempts that another one was faster than (strategy `race`).",
+            ["provider"],
+            registry=r,
+        )
         self._cut = Counter(
             "omniroute_streams_cut", "Streams that broke after they had begun.", ["provider"], registry=r
         )
@@ -104,6 +110,8 @@ class Metrics:
             self._use(provider, exchange)
         for tried in exchange.tried:
             self._attempts.labels(tried.target.partition("/")[0]).inc()
+        for target in exchange.lost:
+            self._lost.labels(target.partition("/")[0]).inc()
         problem = exchange.problem
         if problem is not None and problem.kind != "cancelled" and reply.stream is not None:
             self._cut.labels(provider).inc()

@@ -69,8 +69,9 @@ class _Attempts:
 
     async def run(self, proceed: Handler) -> Reply:
         provider, state = self._target.provider, self._state
-        turn = account_turn(provider, self._facts, state, self._began, state.dice)
-        accounts = [a for a in provider.strategy.order(provider.accounts, turn) if a.inactive is None]
+        turn = account_turn(provider, self._facts, state, self._began, state.dice, self._target.model)
+        ordered = provider.strategy.order(provider.accounts, turn)
+        accounts = [a for a in ordered if a.inactive is None][self._exchange.lane]
         reply = refusal(_no_account(provider, None))
         tried: set[str] = set()
         while accounts:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -10,10 +13,12 @@ from omniroute.declare import Options, stage
 from omniroute.errors import Problem, Refused, Tried, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Around, Handler
+from omniroute.pipeline.race import Racer, race
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Directory
 from omniroute.routing.explain import explanation
 from omniroute.routing.facts import Facts, facts_of
+from omniroute.routing.heats import Heat, heat_of
 from omniroute.routing.outcomes import by_code, outcome_of
 from omniroute.routing.plan import Plan, Step, combo_turn, plan
 from omniroute.routing.refusals import all_failed, unknown
@@ -75,24 +80,56 @@ class _Journey:
         self._larger_than: int | None = None
 
     async def through(self, proceed: Handler, directory: Directory) -> Reply:
-        last: Reply | None = None
-        for step in self._plan.steps:
-            if step.verdict != "in" or not self._fits(step):
-                continue
-            self._taken(step)
-            last = reply = await self._try(step, proceed)
-            if reply.problem is None:
-                return reply
-            if not self._goes_on(step, reply, reply.problem):
-                return reply
-        refused = refusal(self._all_failed(directory))
-        if last is not None and len(self._problems) == 1:
-            # One target spoke for all: what it says of its limits holds.
-            refused.headers = last.headers
-        return refused
+        steps = deque(step for step in self._plan.steps if step.verdict == "in")
+        while steps:
+            heat = heat_of(steps)
+            end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
+            if end is not None:
+                return end
+        return refusal(self._all_failed(directory))
 
-    async def _try(self, step: Step, proceed: Handler) -> Reply:
-        exchange = self._exchange
+    async def _ask(self, heat: Heat, proceed: Handler) -> Reply | None:
+        """One target. None when it failed and the next one may be asked."""
+        step, exchange = heat.lanes[0][0], self._exchange
+        if not self._fits(step):
+            return None
+        self._taken(step)
+        reply = await self._try(exchange, step, proceed)
+        return reply if reply.problem is None or not self._goes_on(step, reply, reply.problem) else None
+
+    async def _race(self, heat: Heat, proceed: Handler) -> Reply | None:
+        """Several at once. None when all failed and the next target may be asked."""
+        exchange, steps = self._exchange, {}
+        refused: list[Reply] = []
+
+        def field() -> Iterator[Racer]:
+            for step, lane in heat.lanes:
+                if self._fits(step):
+                    self._taken(step)
+                    rival = exchange.rival()
+                    rival.lane = lane
+                    steps[id(rival)] = step
+                    yield Racer(rival, partial(self._try, rival, step, proceed))
+
+        def failed(racer: Racer) -> bool:
+            reply, rival = racer.reply, racer.exchange
+            if reply is None or reply.problem is None:
+                raise RuntimeError("a racer without a problem has not failed")
+            exchange.tried += rival.tried
+            exchange.attempts += rival.attempts
+            rival.problem = reply.problem
+            rival.end()
+            on = self._goes_on(steps[id(rival)], reply, reply.problem)
+            refused.extend([] if on else [reply])
+            return on
+
+        winner, lost = await race(field(), heat.at_once, failed)
+        if winner is None or winner.reply is None:
+            return refused[0] if refused else None
+        exchange.won_by(winner.exchange, [racer.exchange for racer in lost])
+        return winner.reply
+
+    async def _try(self, exchange: Exchange, step: Step, proceed: Handler) -> Reply:
         exchange.target = step.target
         exchange.member = step.member
         exchange.account = None
