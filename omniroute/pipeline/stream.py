@@ -4,14 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from omniroute.errors import MalformedStream, Problem, Refused, UpstreamError
 
 log = logging.getLogger("omniroute")
 
-Write = Callable[[bytes], Awaitable[None]]
+
+class Client(Protocol):
+    """Who gets the bytes."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it is behind with its reading."""
+        ...
+
+    def write(self, chunk: bytes) -> None:
+        """Never waits, never fails: who is gone is told by cancellation."""
+        ...
+
+    def flush(self) -> None:
+        """Send what waits for the first bytes: the head of the answer."""
+        ...
+
+    async def drained(self) -> None:
+        """Until it is no longer behind. Raises `ConnectionError` when it left."""
+        ...
+
+    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
+        """Call these when it falls behind, and when it has caught up."""
+        ...
+
+
+class Pushing(Protocol):
+    """A source that hands its chunks on by itself: none of them wakes a task up."""
+
+    async def flow(self, feed: Callable[[bytes], None]) -> None:
+        """Until the end. Raises what broke it, and what `feed` raises."""
+        ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
 
 KEEP_ALIVE_AFTER = 15.0
 """Seconds without a byte after which a streaming client hears from us."""
@@ -30,7 +66,7 @@ class Tap(Protocol):
 
 
 class Stream:
-    """A streamed answer on its way to the client.
+    """A streamed answer on its way to the client. A source that is `Pushing`, too, is not asked for its chunks.
 
     `problem` is set at the end when the answer was cut after it had begun.
     """
@@ -50,41 +86,60 @@ class Stream:
         """Add a tap after those that are there."""
         self.taps = (*self.taps, tap)
 
-    async def pump(self, write: Write, every: float = KEEP_ALIVE_AFTER) -> None:
-        """Send everything to `write`, which pushes back by not returning. Ends legally whatever the upstream does.
+    async def pump(self, client: Client, every: float = KEEP_ALIVE_AFTER) -> None:
+        """Send everything to `client`, and hold the upstream back when it is behind. Ends legally whatever the
+        upstream does.
 
-        Raises only what `write` raises, and cancellation; the upstream is closed in every case.
+        Raises only that the client left, and cancellation; the upstream is closed in every case.
         """
-        heart = _Heart(self.keep_alive, self.event_ends, write, every) if self.keep_alive else None
+        heart = _Heart(self.keep_alive, self.event_ends, client, every) if self.keep_alive else None
         try:
-            self.problem = await self._flow(write, heart)
+            self.problem = await self._flow(client, heart)
             tail = self._end(self.problem)
-            if heart is not None:
-                heart.stop()
             if tail:
                 self.written += len(tail)
-                await write(tail)
+                client.write(tail)
         finally:
             if heart is not None:
                 heart.stop()
             await self.close()
 
-    async def _flow(self, write: Write, heart: _Heart | None) -> Problem | None:
-        taps = self.taps
+    async def _flow(self, client: Client, heart: _Heart | None) -> Problem | None:
+        feed = self._feeder(client, heart)
+        source = self.source
+        flow = getattr(source, "flow", None)
         try:
-            async for chunk in self.source:
-                for tap in taps:
-                    chunk = tap.feed(chunk)
-                if chunk:
-                    self.written += len(chunk)
-                    if heart is not None:
-                        heart.beat(chunk)
-                    await write(chunk)
+            if flow is not None:
+                client.watch(source.pause, source.resume)  # type: ignore[attr-defined]  # who flows is `Pushing`
+                await flow(feed)
+                return None
+            async for chunk in source:
+                feed(chunk)
+                if client.full:
+                    await client.drained()
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
             return _problem_of(error)
         return None
+
+    def _feeder(self, client: Client, heart: _Heart | None) -> Callable[[bytes], None]:
+        """What is done to a chunk. The taps are bound once a stream, not once a chunk."""
+        feeds = tuple([tap.feed for tap in self.taps])
+        write = client.write
+
+        def feed(chunk: bytes) -> None:
+            for tap in feeds:
+                chunk = tap(chunk)
+            if not chunk:
+                client.flush()
+                return
+            self.written += len(chunk)
+            if heart is not None:
+                heart.beat(chunk)
+            write(chunk)
+
+        return feed
 
     def _end(self, problem: Problem | None) -> bytes:
         tail = b""
@@ -128,41 +183,34 @@ def _problem_of(error: Exception) -> Problem:
 
 
 class _Heart:
-    """Writes a keep-alive when nothing was written for a while, and only between two events."""
+    """Writes a keep-alive when nothing was written for a while, and only between two events. Its one timer looks
+    when the next could be due: a chunk only leaves word that it was there."""
 
-    __slots__ = ("_boundary", "_bytes", "_ends", "_every", "_handle", "_last", "_loop", "_task", "_write")
+    __slots__ = ("_bytes", "_chunk", "_client", "_ends", "_every", "_handle", "_last", "_loop")
 
-    def __init__(self, keep_alive: bytes, ends: tuple[bytes, ...], write: Write, every: float) -> None:
+    def __init__(self, keep_alive: bytes, ends: tuple[bytes, ...], client: Client, every: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._bytes = keep_alive
         self._ends = ends
-        self._write = write
+        self._client = client
         self._every = every
         self._last = self._loop.time()
-        self._boundary = True
-        self._task: asyncio.Task[None] | None = None
+        self._chunk = b""
         self._handle = self._loop.call_later(every, self._tick)
 
     def beat(self, chunk: bytes) -> None:
         self._last = self._loop.time()
-        self._boundary = chunk.endswith(self._ends)
+        self._chunk = chunk
 
     def stop(self) -> None:
         self._handle.cancel()
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
 
     def _tick(self) -> None:
         now = self._loop.time()
-        waiting = self._task is not None and not self._task.done()
-        if self._boundary and not waiting and now - self._last >= self._every:
+        if now - self._last >= self._every and self._between_events() and not self._client.full:
             self._last = now
-            self._task = self._loop.create_task(self._send(), name="keep-alive")
+            self._client.write(self._bytes)
         self._handle = self._loop.call_later(max(0.05, self._every - (now - self._last)), self._tick)
 
-    async def _send(self) -> None:
-        try:
-            await self._write(self._bytes)
-        except OSError:
-            # The client is gone; the pump's own write finds that out and ends the stream.
-            self._handle.cancel()
+    def _between_events(self) -> bool:
+        return not self._chunk or self._chunk.endswith(self._ends)

@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 import msgspec
-from aiohttp import web
 
 from omniroute.config.marks import leaves, plain, written
 from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.keys import LOOPBACK, presented_key
 from omniroute.server.cors import is_local
+from omniroute.server.http import Answer, Incoming
 from omniroute.server.metrics import Metrics
 from omniroute.server.state_view import RESETS, reset, state_view
 
-Answer = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Page = Callable[[Incoming], Awaitable[Answer]]
 
 OPEN = frozenset({"/-/health", "/-/ready"})
 """Anybody may ask these: load balancers do."""
@@ -33,7 +33,7 @@ class Admin:
         self._metrics = metrics
         self._ready = ready
         self._began = time.time()
-        self._table: dict[tuple[str, str], Answer] = {
+        self._table: dict[tuple[str, str], Page] = {
             ("GET", "/-/health"): self._health,
             ("GET", "/-/ready"): self._readiness,
             ("GET", "/-/config"): self._config,
@@ -44,7 +44,7 @@ class Admin:
             ("POST", "/-/reload"): self._reload,
         }
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: Incoming) -> Answer:
         path = request.path.rstrip("/") or request.path
         method = "GET" if request.method == "HEAD" else request.method
         answer = self._table.get((method, path))
@@ -53,7 +53,7 @@ class Admin:
         refused = None if path in OPEN else self._refusal(request, path)
         return refused if refused is not None else await answer(request)
 
-    def _not_here(self, method: str, path: str) -> web.Response:
+    def _not_here(self, method: str, path: str) -> Answer:
         allowed = sorted(m for m, p in self._table if p == path)
         if allowed:
             return _error(
@@ -62,9 +62,9 @@ class Admin:
         known = ", ".join(sorted({p for _, p in self._table}))
         return _error(404, f"There is no {path}. The admin plane has {known}.")
 
-    def _refusal(self, request: web.BaseRequest, path: str) -> web.Response | None:
+    def _refusal(self, request: Incoming, path: str) -> Answer | None:
         keyring = self._runtime.generation.keyring
-        peer = request.remote or ""
+        peer = request.remote
         presented = presented_key(request.headers, request.query)
         caller = keyring.find(presented) if presented is not None else None
         wanted = {"admin", "metrics"} if path == "/-/metrics" else {"admin"}
@@ -86,7 +86,7 @@ class Admin:
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _health(self, request: web.BaseRequest) -> web.Response:
+    async def _health(self, request: Incoming) -> Answer:
         store = self._runtime.state.store
         generation = self._runtime.generation
         return _json(
@@ -105,7 +105,7 @@ class Admin:
             }
         )
 
-    async def _readiness(self, request: web.BaseRequest) -> web.Response:
+    async def _readiness(self, request: Incoming) -> Answer:
         ready = self._ready()
         result = self._runtime.last_result
         return _json(
@@ -117,7 +117,7 @@ class Admin:
             200 if ready else 503,
         )
 
-    async def _config(self, request: web.BaseRequest) -> web.Response:
+    async def _config(self, request: Incoming) -> Answer:
         generation = self._runtime.generation
         return _json(
             {
@@ -130,7 +130,7 @@ class Admin:
             }
         )
 
-    async def _wait(self, request: web.BaseRequest) -> web.Response:
+    async def _wait(self, request: Incoming) -> Answer:
         digest = request.query.get("hash", "")
         try:
             seconds = float(request.query.get("timeout", "30"))
@@ -142,7 +142,7 @@ class Admin:
         serves = await self._runtime.wait_for(digest, seconds)
         return _json({"serves": serves, "config": self._runtime.generation.tag}, 200 if serves else 504)
 
-    async def _state(self, request: web.BaseRequest) -> web.Response:
+    async def _state(self, request: Incoming) -> Answer:
         runtime = self._runtime
         return _json(
             {
@@ -166,33 +166,31 @@ class Admin:
             }
         )
 
-    async def _reset(self, request: web.BaseRequest) -> web.Response:
+    async def _reset(self, request: Incoming) -> Answer:
         kind, name = request.query.get("kind", "all"), request.query.get("name", "")
         if kind not in RESETS:
             return _error(400, f"`kind` is one of {', '.join(RESETS)}, not {kind!r}.")
         runtime = self._runtime
         return _json({"reset": reset(runtime.generation, runtime.state, kind, name)})
 
-    async def _exposition(self, request: web.BaseRequest) -> web.Response:
+    async def _exposition(self, request: Incoming) -> Answer:
         if not self._runtime.generation.loaded.settings.metrics.enabled:
             return _error(404, "Metrics are switched off (`metrics: {enabled: false}`).")
-        return web.Response(
-            body=self._metrics.text(self._runtime),
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        return Answer(
+            200,
+            self._metrics.text(self._runtime),
+            {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
-    async def _reload(self, request: web.BaseRequest) -> web.Response:
+    async def _reload(self, request: Incoming) -> Answer:
         result = await self._runtime.reload(force=request.query.get("force") in ("1", "true"))
         return _json(result, 200 if result.ok else 422)
 
 
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=msgspec.json.encode(value), headers={"Content-Type": "application/json"}
-    )
+def _json(value: object, status: int = 200) -> Answer:
+    return Answer(status, msgspec.json.encode(value), {"Content-Type": "application/json"})
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    response = _json({"error": {"message": message, "status": status}}, status)
-    response.headers.update(headers or {})
-    return response
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:
+    body = msgspec.json.encode({"error": {"message": message, "status": status}})
+    return Answer(status, body, {"Content-Type": "application/json", **(headers or {})})

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import msgspec
-from aiohttp import web
 
 from omniroute import __version__
 from omniroute.config.settings import Cors, ServerLimits
@@ -22,17 +21,10 @@ from omniroute.pipeline.patterns import Test, networks
 from omniroute.server import refusals, stored_responses
 from omniroute.server.cors import Origins
 from omniroute.server.endpoints import FIXED, MODELS, SHOW, Endpoints
-from omniroute.server.inbound import (
-    Answerer,
-    Garbled,
-    Slow,
-    TooLarge,
-    address_of,
-    read_body,
-    request_id,
-    to_request,
-)
+from omniroute.server.http import Answer, Incoming, Slow, TooLarge
+from omniroute.server.inbound import Answerer, address_of, request_id, to_request
 from omniroute.server.log import printable
+from omniroute.upstream.coding import Garbled
 from omniroute.wire.codec import ModelCard
 from omniroute.wire.ollama import asked_model, write_model
 
@@ -63,21 +55,18 @@ class DataPlane:
         self._trusted: tuple[tuple[str, ...], Test] = ((), networks(()))
         self._browsers: tuple[Generation | None, Origins] = (None, Origins(Cors(), True))
 
-    async def answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, incoming: Incoming) -> Answer | None:
         try:
             return await self._answer(incoming)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
             log.exception("%s %s failed inside the gateway", incoming.method, printable(incoming.path))
-            if incoming.writer.output_size:
-                # An answer has begun: a second one would be read as a part of it, or as that of the next request.
-                if incoming.transport is not None:
-                    incoming.transport.close()
+            if incoming.begun:
                 raise ConnectionResetError from None
             return self._refuse(incoming, {}, refusals.OURS)
 
-    async def _answer(self, incoming: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, incoming: Incoming) -> Answer | None:
         started = perf_counter()
         generation = self.runtime.generation
         path = incoming.path
@@ -108,14 +97,14 @@ class DataPlane:
             exchange.stream = found.stream
         return await self._answerer.answer(incoming, generation, exchange, extra)
 
-    async def _body(self, incoming: web.BaseRequest, limits: ServerLimits) -> bytes:
+    async def _body(self, incoming: Incoming, limits: ServerLimits) -> bytes:
         """The whole body. Raises `Refused`, after which the connection is of no more use."""
         refused = self._over_limits(incoming, limits)
         if refused is not None:
             raise Refused(refused)
         self.reading += 1
         try:
-            return await read_body(incoming, limits.body)
+            return await incoming.body(limits.body)
         except TooLarge as error:
             raise Refused(refusals.too_large(limits.body)) from error
         except Slow as error:
@@ -125,9 +114,8 @@ class DataPlane:
         finally:
             self.reading -= 1
 
-    def _over_limits(self, incoming: web.BaseRequest, limits: ServerLimits) -> Problem | None:
-        size = sum([len(name) + len(value) for name, value in incoming.raw_headers])
-        if size > limits.headers:
+    def _over_limits(self, incoming: Incoming, limits: ServerLimits) -> Problem | None:
+        if incoming.header_size > limits.headers:
             return refusals.too_many_headers(limits.headers)
         if limits.connections and self._connections() > limits.connections:
             return refusals.TOO_MANY_CONNECTIONS
@@ -144,14 +132,12 @@ class DataPlane:
             self._trusted = (proxies, networks(proxies))
         return self._trusted[1]
 
-    async def _other(
-        self, incoming: web.BaseRequest, extra: dict[str, str], *, known: bool
-    ) -> web.StreamResponse:
+    async def _other(self, incoming: Incoming, extra: dict[str, str], *, known: bool) -> Answer:
         """Everything that is not a call of a model: preflights, model lists, the front page, and what is not here."""
         method, path = incoming.method, incoming.path
         if method == "OPTIONS":
             origins = self._origins(self.runtime.generation)
-            return web.Response(status=204, headers=origins.headers(incoming.headers, preflight=True))
+            return Answer(204, headers=origins.headers(incoming.headers, preflight=True))
         if path == "/" and method in ("GET", "HEAD"):
             return self._front_page(incoming, extra)
         models = MODELS.fullmatch(path)
@@ -172,9 +158,7 @@ class DataPlane:
             return self._refuse(incoming, extra, problem)
         return self._refuse(incoming, extra, refusals.no_such_path(method, path))
 
-    def _models(
-        self, incoming: web.BaseRequest, extra: dict[str, str], base: str | None, one: str | None
-    ) -> web.Response:
+    def _models(self, incoming: Incoming, extra: dict[str, str], base: str | None, one: str | None) -> Answer:
         cards = self._cards(incoming)
         if isinstance(cards, Problem):
             return self._refuse(incoming, extra, cards)
@@ -186,7 +170,7 @@ class DataPlane:
                 return self._refuse(incoming, extra, refusals.no_such_model(one))
         return self._json(incoming, extra, document)
 
-    def _caller(self, incoming: web.BaseRequest) -> Caller | None:
+    def _caller(self, incoming: Incoming) -> Caller | None:
         """Who asks, where no pipeline does the asking. Raises `Refused`."""
         generation = self.runtime.generation
         trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
@@ -198,7 +182,7 @@ class DataPlane:
             self.runtime.state.clock(),
         )
 
-    def _cards(self, incoming: web.BaseRequest) -> list[ModelCard] | Problem:
+    def _cards(self, incoming: Incoming) -> list[ModelCard] | Problem:
         """What the calling key may use; or why it may not ask."""
         generation = self.runtime.generation
         try:
@@ -212,7 +196,7 @@ class DataPlane:
             if caller is None or _may_see(caller, card, card.owner in providers)
         ]
 
-    async def _stored(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
+    async def _stored(self, incoming: Incoming, extra: dict[str, str]) -> Answer:
         """A response that the gateway keeps."""
         try:
             caller = self._caller(incoming)
@@ -227,14 +211,14 @@ class DataPlane:
             return self._refuse(incoming, extra, found)
         return self._json(incoming, extra, found)
 
-    async def _show(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
+    async def _show(self, incoming: Incoming, extra: dict[str, str]) -> Answer:
         """One model, asked for by a name in the body."""
         cards = self._cards(incoming)
         if isinstance(cards, Problem):
             return self._refuse(incoming, extra, cards)
         most = self.runtime.generation.loaded.settings.server.limits.body
         try:
-            name = asked_model(await read_body(incoming, most))
+            name = asked_model(await incoming.body(most))
         except TooLarge:
             return self._refuse(incoming, extra | {"Connection": "close"}, refusals.too_large(most))
         except Slow:
@@ -244,18 +228,16 @@ class DataPlane:
             return self._refuse(incoming, extra, refusals.no_such_model(name))
         return self._json(incoming, extra, write_model(card))
 
-    def _json(
-        self, incoming: web.BaseRequest, extra: dict[str, str], document: Mapping[str, object]
-    ) -> web.Response:
+    def _json(self, incoming: Incoming, extra: dict[str, str], document: Mapping[str, object]) -> Answer:
         headers = {
             "Content-Type": "application/json",
             "X-Request-Id": request_id(incoming.headers),
             "X-OmniRoute-Config": self.runtime.generation.tag,
             **extra,
         }
-        return web.Response(body=encode(document), headers=headers)
+        return Answer(200, encode(document), headers)
 
-    def _front_page(self, incoming: web.BaseRequest, extra: dict[str, str]) -> web.Response:
+    def _front_page(self, incoming: Incoming, extra: dict[str, str]) -> Answer:
         generation = self.runtime.generation
         facts = {
             "name": "OmniRoute",
@@ -281,12 +263,12 @@ class DataPlane:
                 f"<code>{html.escape(generation.tag)}</code>. Point an SDK or a coding CLI here; "
                 f"the model <code>demo</code> always answers.</p><ul>{rows}</ul>"
             )
-            return web.Response(text=page, content_type="text/html", headers=extra)
-        return web.Response(body=encode(facts), headers={"Content-Type": "application/json", **extra})
+            return Answer(200, page.encode(), {"Content-Type": "text/html; charset=utf-8", **extra})
+        return Answer(200, encode(facts), {"Content-Type": "application/json", **extra})
 
     def _refuse(
-        self, incoming: web.BaseRequest, extra: dict[str, str], problem: Problem, id: str | None = None
-    ) -> web.Response:
+        self, incoming: Incoming, extra: dict[str, str], problem: Problem, id: str | None = None
+    ) -> Answer:
         """An error before there is an exchange; logged like any other."""
         id = id if id is not None else request_id(incoming.headers)
         wire = self.endpoints.spoken_at(incoming.path, incoming.headers)
@@ -306,9 +288,7 @@ class DataPlane:
         }
         if problem.retry_after is not None:
             headers["Retry-After"] = str(math.ceil(problem.retry_after))
-        return web.Response(
-            status=problem.http_status, body=encode(wire.write_error(problem, id)), headers=headers
-        )
+        return Answer(problem.http_status, encode(wire.write_error(problem, id)), headers)
 
 
 def _one_of(document: dict[str, object], cards: list[ModelCard], one: str) -> dict[str, object]:

@@ -10,8 +10,6 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from aiohttp import web
-
 from omniroute.config.access import is_loopback
 from omniroute.config.codes import Code
 from omniroute.config.settings import Server, Settings
@@ -25,9 +23,8 @@ from omniroute.registry import Registry, load
 from omniroute.server.admin import Admin
 from omniroute.server.data_plane import DataPlane
 from omniroute.server.endpoints import Endpoints
-from omniroute.server.inbound import (
-    Answerer,
-)
+from omniroute.server.http import Answer, Handler, Incoming, Listener
+from omniroute.server.inbound import Answerer
 from omniroute.server.log import LogSink, tell_transition
 from omniroute.server.metrics import Metrics
 from omniroute.server.storage import open_state
@@ -85,8 +82,8 @@ class Gateway:
         self._listen = listen
         self._watch = watch
         self._reuse_port = reuse_port
-        self._runners: list[web.ServerRunner] = []
-        self._sites: list[web.BaseSite] = []
+        self._listeners: list[Listener] = []
+        self._servers: list[asyncio.Server] = []
         self._watcher: asyncio.Task[None] | None = None
         self._heart: asyncio.Task[None] | None = None
 
@@ -100,8 +97,7 @@ class Gateway:
             await self._open(settings.server)
         except BaseException:
             # Of several addresses one cannot be listened on: let go of the others.
-            for runner in self._runners:
-                await runner.cleanup()
+            await self._let_go()
             await self.state.close()
             raise
         loop = asyncio.get_running_loop()
@@ -112,12 +108,11 @@ class Gateway:
     async def _open(self, server: Server) -> None:
         """Listen on all addresses."""
         split = server.admin != "same"
-        data = await self._runner(self.data_plane.answer if split else self._both)
+        handler = self.data_plane.answer if split else self._both
         for address in self._listen or server.listen:
-            self.urls.append(await self._site(data, address))
+            self.urls.append(await self.listen(address, handler))
         if split:
-            admin = await self._runner(self._admin_only)
-            self.admin_urls.append(await self._site(admin, server.admin))
+            self.admin_urls.append(await self.listen(server.admin, self._admin.answer))
         else:
             self.admin_urls = list(self.urls)
 
@@ -148,15 +143,16 @@ class Gateway:
         if self._stopping:
             return
         self._stopping = True
-        for site in self._sites:
-            await site.stop()
+        for server in self._servers:
+            server.close()
+        for listener in self._listeners:
+            listener.retire()
         for task in (self._watcher, self._heart):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         await self._drain(self.runtime.generation.loaded.settings.server.drain)
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._let_go()
         await self.runtime.close()
         await self.state.close()
         self.sink.flush()
@@ -175,48 +171,39 @@ class Gateway:
 
     # ── listeners ────────────────────────────────────────────────────────────────────────────────
 
-    async def _runner(self, handler: object) -> web.ServerRunner:
-        server = web.Server(
-            handler,  # type: ignore[arg-type]  # aiohttp's type is that of its own request factory
-            handler_cancellation=True,
-            access_log=None,
-            keepalive_timeout=75,
-            max_line_size=16 * 1024,
-            max_field_size=64 * 1024,
-        )
-        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
-        await runner.setup()
-        self._runners.append(runner)
-        return runner
-
-    async def _site(self, runner: web.ServerRunner, address: str) -> str:
-        site: web.BaseSite
+    async def listen(self, address: str, handler: Handler | None = None) -> str:
+        """Listen on one more address; gives the URL. Raises `OSError`."""
+        listener = Listener(handler if handler is not None else self._both)
+        loop = asyncio.get_running_loop()
         if address.startswith("unix:"):
-            site = web.UnixSite(runner, address.removeprefix("unix:"), backlog=BACKLOG)
-            await site.start()
-            self._sites.append(site)
-            return address
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]") or "0.0.0.0"  # ":port" asks for all addresses
-        listener = _socket(host, int(port), self._reuse_port)
-        site = web.SockSite(runner, listener, backlog=BACKLOG)
-        await site.start()
-        self._sites.append(site)
-        shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{listener.getsockname()[1]}"
+            path = address.removeprefix("unix:")
+            server = await loop.create_unix_server(listener, path, backlog=BACKLOG)
+            shown = address
+        else:
+            host, _, port = address.rpartition(":")
+            host = host.strip("[]") or "0.0.0.0"  # ":port" asks for all addresses
+            bound = _socket(host, int(port), self._reuse_port)
+            server = await loop.create_server(listener, sock=bound, backlog=BACKLOG)
+            shown = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+        self._listeners.append(listener)
+        self._servers.append(server)
+        return shown
+
+    async def _let_go(self) -> None:
+        for server in self._servers:
+            server.close()
+        for listener in self._listeners:
+            await listener.close()
 
     def _connections(self) -> int:
-        return sum(len(runner.server.connections) for runner in self._runners if runner.server is not None)
+        return sum(len(listener.connections) for listener in self._listeners)
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────
 
-    async def _both(self, incoming: web.BaseRequest) -> web.StreamResponse:
+    async def _both(self, incoming: Incoming) -> Answer | None:
         if incoming.path.startswith(ADMIN):
             return await self._admin.answer(incoming)
         return await self.data_plane.answer(incoming)
-
-    async def _admin_only(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        return await self._admin.answer(incoming)
 
 
 def _socket(host: str, port: int, reuse_port: bool) -> socket.socket:

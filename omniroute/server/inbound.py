@@ -11,65 +11,23 @@ from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 
 import msgspec
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict
 
 from omniroute.engine.generation import Generation
 from omniroute.errors import Problem
 from omniroute.pipeline.compile import Pipeline
 from omniroute.pipeline.exchange import Exchange, IdSource, Reply, Request
 from omniroute.pipeline.patterns import Test, client_address
+from omniroute.server.http import Answer, Incoming
 from omniroute.server.metrics import Metrics
-from omniroute.upstream.headers import header_safe
+from omniroute.upstream.headers import header_safe, merged
 from omniroute.wire.codec import Wire
 
 encode = msgspec.json.Encoder().encode
-
-BODY_IDLE = 60.0
-"""Seconds that a client may be silent in the middle of its body."""
 
 LONGEST_WAIT = 7 * 86400.0
 """Seconds that a client is told to wait at most."""
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-
-
-class TooLarge(Exception):
-    """The body is larger than `server.limits.body`."""
-
-
-class Slow(Exception):
-    """The client stopped sending its body."""
-
-
-class Garbled(Exception):
-    """The body cannot be decoded as its headers say."""
-
-
-async def read_body(request: web.BaseRequest, most: int) -> bytes:
-    """The whole body. Raises `TooLarge` as soon as that is certain, `Slow`, and `Garbled`."""
-    length = request.content_length
-    if length is not None and length > most:
-        raise TooLarge
-    if request.headers.get("expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    parts: list[bytes] = []
-    size = 0
-    content = request.content
-    while not content.at_eof():
-        try:
-            async with asyncio.timeout(BODY_IDLE):
-                part = await content.readany()
-        except TimeoutError as error:
-            raise Slow from error
-        except (web.RequestPayloadError, HttpProcessingError) as error:
-            raise Garbled from error
-        size += len(part)
-        if size > most:
-            raise TooLarge
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def request_id(headers: Mapping[str, str]) -> str:
@@ -80,7 +38,7 @@ def request_id(headers: Mapping[str, str]) -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def to_request(incoming: web.BaseRequest, body: bytes, id: str, started: float, trusted: Test) -> Request:
+def to_request(incoming: Incoming, body: bytes, id: str, started: float, trusted: Test) -> Request:
     return Request(
         method=incoming.method,
         path=incoming.path,
@@ -94,11 +52,11 @@ def to_request(incoming: web.BaseRequest, body: bytes, id: str, started: float, 
     )
 
 
-def address_of(incoming: web.BaseRequest, trusted: Test) -> str:
+def address_of(incoming: Incoming, trusted: Test) -> str:
     """The address of the client; empty on a unix socket. Some proxies add a line of their own to those of the
     client, so that all lines count as one list (RFC 9110 section 5.3)."""
     forwarded = incoming.headers.getall("x-forwarded-for", None)
-    return client_address(incoming.remote or "", ", ".join(forwarded) if forwarded else None, trusted)
+    return client_address(incoming.remote, ", ".join(forwarded) if forwarded else None, trusted)
 
 
 class Answerer:
@@ -110,11 +68,11 @@ class Answerer:
 
     async def answer(
         self,
-        incoming: web.BaseRequest,
+        incoming: Incoming,
         generation: Generation,
         exchange: Exchange,
         extra: dict[str, str],
-    ) -> web.StreamResponse:
+    ) -> Answer | None:
         """The whole life of an exchange. `extra` are headers that every answer of this request carries."""
         pipeline = generation.pipeline(exchange)
         generation.running += 1
@@ -140,27 +98,23 @@ class Answerer:
         self._metrics.over(exchange, reply)
 
     async def _write(
-        self, incoming: web.BaseRequest, exchange: Exchange, reply: Reply, extra: dict[str, str]
-    ) -> web.StreamResponse:
-        headers = CIMultiDict(reply.headers)
-        headers.update(own_headers(exchange))
-        headers.update(extra)
+        self, incoming: Incoming, exchange: Exchange, reply: Reply, extra: dict[str, str]
+    ) -> Answer | None:
+        headers = merged(reply.headers, own_headers(exchange), extra)
         if reply.stream is None:
             body = body_of(reply, exchange.wire, exchange, headers)
             exchange.first_byte = perf_counter()
-            response = web.Response(status=reply.status, body=body, headers=headers)
-            await response.prepare(incoming)
-            await response.write_eof()
-            return response
-        headers["Content-Type"] = "application/json" if exchange.array else exchange.wire.stream_type
-        headers["Cache-Control"] = "no-cache"
-        headers["X-Accel-Buffering"] = "no"
-        streamed = web.StreamResponse(status=200, headers=headers)
-        await streamed.prepare(incoming)
+            return Answer(reply.status, body, headers)
+        streamed = {
+            "Content-Type": "application/json" if exchange.array else exchange.wire.stream_type,
+            "Cache-Control": "no-cache",
+            "X-Accel-Buffering": "no",
+        }
+        incoming.begin(200, merged(headers, streamed))
         exchange.first_byte = perf_counter()
-        await reply.stream.pump(streamed.write)
-        await streamed.write_eof()
-        return streamed
+        await reply.stream.pump(incoming)
+        incoming.finish()
+        return None
 
 
 def own_headers(exchange: Exchange) -> dict[str, str]:
@@ -188,7 +142,8 @@ def server_timing(marks: list[tuple[str, float]], started: float) -> str:
 
 def body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: MutableMapping[str, str]) -> bytes:
     """The body, and what its headers must say. An error of our own is worded here, in the client's format."""
-    headers.setdefault("Content-Type", "application/json")
+    if not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = "application/json"
     problem = reply.problem
     if problem is None:
         return reply.body or b""

@@ -289,17 +289,21 @@ class HttpInbound:
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `UpstreamError` when it breaks off."""
-        while True:
-            if self._pieces:
-                yield self._take()
-            elif not self._done:
-                await self._more()
-            elif self._failed is not None:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._pieces:
+            if self._failed is not None:
                 raise self._failed
-            else:
-                return
+            if self._done:
+                raise StopAsyncIteration
+            await self._more()
+        return self._take()
 
     async def flow(self, feed: Callable[[bytes], None]) -> None:
         """Hand every piece to `feed` as it arrives, until the end; what `feed` raises ends it. `pause` and `resume`

@@ -17,7 +17,9 @@ from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
 from omniroute.pipeline.stream import Stream
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
+from omniroute.upstream.deadline import deadline
 from omniroute.upstream.headers import merged
+from omniroute.upstream.http_connection import HttpInbound
 from omniroute.upstream.reclassify import reclassified
 from omniroute.upstream.reshape import streamed, whole
 from omniroute.upstream.transport import Inbound, Outbound, Transport
@@ -108,7 +110,7 @@ async def _plain(
 ) -> Reply:
     seconds = timeouts.total or PLAIN_TOTAL
     try:
-        async with asyncio.timeout(seconds):
+        with deadline(seconds):
             inbound = await transport.send(outbound)
             try:
                 body = await inbound.read()
@@ -137,7 +139,7 @@ async def _streamed(
     began = asyncio.get_running_loop().time()
     inbound: Inbound | None = None
     try:
-        async with asyncio.timeout(first):
+        with deadline(first):
             inbound = await transport.send(outbound)
             if inbound.status >= 300 or not _is_stream(inbound):
                 return await _not_streamed(exchange, inbound, target, account, outgoing)
@@ -155,7 +157,10 @@ async def _streamed(
         await inbound.close()
         problem = redacted(held.problem, account.secrets)
         return Reply(inbound.status, problem=problem, received=inbound.headers)
-    stream = Stream(_Relay(inbound, source, held.chunks, timeouts, began))
+    if isinstance(inbound, HttpInbound):
+        stream = Stream(_Flow(inbound, held.chunks, timeouts, began))
+    else:
+        stream = Stream(_Relay(inbound, source, held.chunks, timeouts, began))
     return Reply(inbound.status, stream=stream, received=inbound.headers)
 
 
@@ -190,16 +195,82 @@ class _Relay:
             async with asyncio.timeout_at(min(self._now() + self._timeouts.idle, self._end)):
                 return await anext(self._source)
         except TimeoutError as error:
-            raise UpstreamError(self._too_late()) from error
-
-    def _too_late(self) -> Problem:
-        total = self._timeouts.total
-        if total is not None and self._now() >= self._end:
-            return _late("total_timeout", f"The upstream was not done within {total:g} s.")
-        return _late("idle_timeout", f"The upstream was silent for {self._timeouts.idle:g} s.")
+            raise UpstreamError(_too_late(self._timeouts, over=self._now() >= self._end)) from error
 
     async def aclose(self) -> None:
         await self._inbound.close()
+
+
+class _Flow:
+    """The held chunks, then the rest as it arrives, handed on by the connection itself. One timer looks whether the
+    upstream was silent for too long; while the client holds it back, it has no chance to speak."""
+
+    __slots__ = ("_end", "_head", "_inbound", "_loop", "_paused", "_timeouts", "_timer")
+
+    def __init__(self, inbound: HttpInbound, head: list[bytes], timeouts: Timeouts, began: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._inbound = inbound
+        self._head = head
+        self._timeouts = timeouts
+        self._end = began + timeouts.total if timeouts.total is not None else math.inf
+        self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """For who would rather ask for each chunk."""
+        if self._head:
+            return self._head.pop(0)
+        self._inbound.heard = self._loop.time()
+        self._look()
+        try:
+            return await anext(self._inbound)
+        finally:
+            self._rest()
+
+    async def flow(self, feed: Callable[[bytes], None]) -> None:
+        head, self._head = self._head, []
+        for chunk in head:
+            feed(chunk)
+        self._look()
+        try:
+            await self._inbound.flow(feed)
+        finally:
+            self._rest()
+
+    def pause(self) -> None:
+        self._paused = True
+        self._inbound.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        self._inbound.heard = self._loop.time()
+        self._inbound.resume()
+
+    async def aclose(self) -> None:
+        self._rest()
+        await self._inbound.close()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        due = self._end if self._paused else min(self._inbound.heard + self._timeouts.idle, self._end)
+        if now >= due:
+            self._inbound.fail(_too_late(self._timeouts, over=now >= self._end))
+        elif due != math.inf or self._paused:
+            again = min(due, now + self._timeouts.idle)
+            self._timer = self._loop.call_at(again, self._look)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _too_late(timeouts: Timeouts, *, over: bool) -> Problem:
+    if over:
+        return _late("total_timeout", f"The upstream was not done within {timeouts.total:g} s.")
+    return _late("idle_timeout", f"The upstream was silent for {timeouts.idle:g} s.")
 
 
 async def _not_streamed(

@@ -69,8 +69,8 @@ async def test_a_client_that_does_not_read_holds_the_upstream_back(wire: str) ->
 async def test_a_silent_stream_is_kept_alive(wire: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pump = stream.Stream.pump
 
-    async def often(self: stream.Stream, write: stream.Write, every: float = 0.05) -> None:
-        await pump(self, write, every)
+    async def often(self: stream.Stream, client: stream.Client, every: float = 0.05) -> None:
+        await pump(self, client, every)
 
     monkeypatch.setattr(stream.Stream, "pump", often)
     slow = Scripted(chunks=chat_stream("one", "two"), between=0.2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -38,6 +38,53 @@ class Source:
         self.closed = True
 
 
+class Client:
+    """Takes what it is given; `full` after `room` chunks, until `free` is called."""
+
+    def __init__(self, room: int = 1000, gone: bool = False) -> None:
+        self.out: list[bytes] = []
+        self.room = room
+        self._gone = gone
+        self._free = asyncio.Event()
+        self._told: tuple[Callable[[], None], Callable[[], None]] | None = None
+
+    @property
+    def full(self) -> bool:
+        return self._gone or len(self.out) >= self.room
+
+    def write(self, chunk: bytes) -> None:
+        self.out.append(chunk)
+
+    def flush(self) -> None:
+        self.out.append(b"")
+
+    async def drained(self) -> None:
+        if self._gone:
+            raise ConnectionResetError
+        await self._free.wait()
+
+    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
+        self._told = (full, free)
+
+
+class Pushing(Source):
+    """Hands its chunks on by itself."""
+
+    def __init__(self, chunks: list[bytes], ending: Exception | None = None) -> None:
+        super().__init__(chunks, ending)
+        self.held: list[str] = []
+
+    async def flow(self, feed: Callable[[bytes], None]) -> None:
+        async for chunk in self:
+            feed(chunk)
+
+    def pause(self) -> None:
+        self.held.append("pause")
+
+    def resume(self) -> None:
+        self.held.append("resume")
+
+
 class Shout:
     """A tap that changes chunks, and tells at the end what broke."""
 
@@ -57,48 +104,63 @@ class Shout:
         (ValueError("a bug"), b"ABThe gateway failed in the middle of this answer.", True),
     ],
 )
-async def test_every_ending_is_a_legal_one(ending: Exception | None, expected: bytes, cut: bool) -> None:
-    source = Source([b"a", b"b"], ending)
+@pytest.mark.parametrize("kind", [Source, Pushing])
+async def test_every_ending_is_a_legal_one(
+    ending: Exception | None, expected: bytes, cut: bool, kind: type[Source]
+) -> None:
+    source = kind([b"a", b"b"], ending)
     stream = Stream(source)
     stream.tap(Shout())
-    out: list[bytes] = []
-
-    async def write(chunk: bytes) -> None:
-        out.append(chunk)
-
-    await stream.pump(write)
-    assert b"".join(out) == expected
+    client = Client()
+    await stream.pump(client)
+    assert b"".join(client.out) == expected
     assert (stream.problem is not None) is cut
     assert source.closed
 
 
+class Silent:
+    """A tap that keeps everything to itself."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b""
+
+    def end(self, problem: Problem | None) -> tuple[bytes, Problem | None]:
+        return b"", problem
+
+
+async def test_the_head_of_an_answer_does_not_wait_for_what_a_tap_keeps() -> None:
+    stream = Stream(Pushing([b"a"]))
+    stream.tap(Silent())
+    client = Client()
+    await stream.pump(client)
+    assert client.out == [b""], "flushed, and nothing written"
+
+
 async def test_a_client_that_is_gone_closes_the_upstream() -> None:
     source = Source([b"a"] * 10)
-    stream = Stream(source)
-
-    async def write(chunk: bytes) -> None:
-        raise ConnectionResetError
-
     with pytest.raises(ConnectionResetError):
-        await stream.pump(write)
+        await Stream(source).pump(Client(gone=True))
     assert source.closed
 
 
 async def test_a_slow_client_holds_the_upstream_back() -> None:
     source = Source([b"x"] * 100)
-    stream = Stream(source)
-    free = asyncio.Semaphore(3)
-
-    async def write(chunk: bytes) -> None:
-        await free.acquire()
-
-    pump = asyncio.ensure_future(stream.pump(write))
+    pump = asyncio.ensure_future(Stream(source).pump(Client(room=3)))
     for _ in range(10):
         await asyncio.sleep(0)
-    assert len(source._chunks) == 96, "three were taken, one is in hand, the rest stays where it is"
+    assert len(source._chunks) == 97, "three were taken, the rest stays where it is"
     pump.cancel()
     await asyncio.gather(pump, return_exceptions=True)
     assert source.closed
+
+
+async def test_a_source_that_pushes_is_told_of_a_slow_client() -> None:
+    source, client = Pushing([b"x"]), Client()
+    await Stream(source).pump(client)
+    assert client._told is not None
+    for tell in client._told:
+        tell()
+    assert source.held == ["pause", "resume"]
 
 
 async def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
@@ -110,35 +172,21 @@ async def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
         (lines, b'{"x": 1}\n', True),
         (lines, b'{"x": ', False),
     ):
-        source = Source([last], hang=True)
-        stream = Stream(source, keep_alive=b": alive\n\n")
+        stream = Stream(Source([last], hang=True), keep_alive=b": alive\n\n")
         stream.event_ends = ends
-        out: list[bytes] = []
-
-        async def write(chunk: bytes, out: list[bytes] = out) -> None:
-            out.append(chunk)
-
-        pump = asyncio.ensure_future(stream.pump(write, every=0.02))
+        client = Client()
+        pump = asyncio.ensure_future(stream.pump(client, every=0.02))
         await asyncio.sleep(0.1)
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
-        assert (b": alive\n\n" in out) is beats
+        assert (b": alive\n\n" in client.out) is beats
 
 
 async def test_keep_alives_do_not_pile_up_behind_a_client_that_does_not_read() -> None:
     stream = Stream(Source([b"data: x\n\n"], hang=True), keep_alive=b": alive\n\n")
-
-    async def write(chunk: bytes) -> None:
-        if chunk.startswith(b":"):
-            await asyncio.Event().wait()
-
-    def beating() -> int:
-        return sum(task.get_name() == "keep-alive" for task in asyncio.all_tasks())
-
-    pump = asyncio.ensure_future(stream.pump(write, every=0.02))
+    client = Client(room=2)
+    pump = asyncio.ensure_future(stream.pump(client, every=0.02))
     await asyncio.sleep(0.3)
-    assert beating() == 1
+    assert client.out == [b"data: x\n\n", b": alive\n\n"]
     pump.cancel()
     await asyncio.gather(pump, return_exceptions=True)
-    await asyncio.sleep(0)
-    assert beating() == 0

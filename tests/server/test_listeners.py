@@ -35,7 +35,7 @@ def free_port() -> int:
 async def test_a_unix_socket(tmp_path: Path) -> None:
     where = tmp_path / "omni.sock"
     async with gateway("providers: {demo: {}}") as gw:
-        await gw.gateway._site(gw.gateway._runners[0], f"unix:{where}")
+        await gw.gateway.listen(f"unix:{where}")
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(where))) as session:
             path, body = call("openai-chat", "demo")
             async with session.post(f"http://localhost{path}", json=body) as answer:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Mapping
 
 import aiohttp
 import pytest
-from aiohttp import web
 
+from omniroute.server.http import Incoming
 from omniroute.testing import FakeUpstream, Scripted, gateway
-from omniroute.upstream.http_connection import HttpInbound
 from tests.support.answers import call, chat, chat_stream
 from tests.support.http import post
 
@@ -69,23 +70,14 @@ async def test_a_clients_mistake_in_a_200_has_its_own_status() -> None:
 
 async def test_a_stream_that_never_began_lets_go_of_the_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client leaves between the commit point and the first byte."""
-    closed: list[HttpInbound] = []
-    close, prepare = HttpInbound.close, web.StreamResponse.prepare
 
-    async def noted(self: HttpInbound) -> None:
-        closed.append(self)
-        await close(self)
+    def gone(self: Incoming, status: int, headers: Mapping[str, str]) -> None:
+        raise ConnectionResetError
 
-    async def gone(self: web.StreamResponse, request: web.BaseRequest) -> object:
-        if type(self) is web.StreamResponse and "x-gone" in request.headers:
-            raise ConnectionResetError
-        return await prepare(self, request)
-
-    monkeypatch.setattr(HttpInbound, "close", noted)
-    monkeypatch.setattr(web.StreamResponse, "prepare", gone)
+    monkeypatch.setattr(Incoming, "begin", gone)
     endless = Scripted(chunks=chat_stream("one")[:2], hang=True)
     async with FakeUpstream([endless]) as up, gateway(CONFIG.format(url=up.url, timeouts="")) as gw:
         with contextlib.suppress(aiohttp.ClientError):
-            await post(gw, *call("openai-chat", "up/m", stream=True), **{"x-gone": "1"})
+            await post(gw, *call("openai-chat", "up/m", stream=True))
         await gw.recorded(1)
-        assert closed
+        await asyncio.wait_for(up.requests[0].left.wait(), 1)

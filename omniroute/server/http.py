@@ -1,0 +1,724 @@
+"""HTTP/1.1 for clients: an asyncio protocol on llhttp, a small request object, and a listener that keeps count.
+
+What a request may look like is what aiohttp's server, too, lets pass; `tests/server/test_http.py` holds both against
+each other. Of a request that is refused here nothing reaches a handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import httptools
+from multidict import CIMultiDict
+
+from omniroute.upstream.coding import Garbled, Oversized, decoder
+
+log = logging.getLogger("omniroute")
+
+LONGEST_LINE = 16 * 1024
+LONGEST_FIELD = 64 * 1024
+MOST_HEADERS = 128
+"""Bytes of a request's target and of a header, and how many headers: beyond them a request is none."""
+KEEP_ALIVE = 75.0
+"""Seconds that a connection may be open without a request."""
+HEAD_WITHIN = 30.0
+"""Seconds in which the head of a request must have come."""
+BODY_IDLE = 60.0
+"""Seconds that a client may be silent in the middle of its body."""
+LINGER = 10.0
+"""Seconds in which a body that nobody wanted may still come, so that its sender gets to read the answer."""
+SWEEP = 2.0
+READ_AHEAD = 256 * 1024
+"""Bytes of a body that are read before a handler asks for them."""
+
+SINGLE = frozenset(
+    [
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"transfer-encoding",
+        b"user-agent",
+        b"server",
+        b"etag",
+        b"content-location",
+        b"content-range",
+        b"max-forwards",
+    ]
+)
+"""Headers that may stand there once. Two of a kind are how requests are smuggled past a proxy that takes the other."""
+BODILESS = (204, 304)
+
+
+class TooLarge(Exception):
+    """The body is larger than it may be."""
+
+
+class Slow(Exception):
+    """The client stopped sending its body."""
+
+
+class Answer:
+    """A plain answer. `headers` go out as they are, with what says how long the body is."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers if headers is not None else {}
+
+
+Handler = Callable[["Incoming"], Awaitable[Answer | None]]
+"""Answers a request; None when it has done so itself, by `begin` and `finish`."""
+
+
+class Incoming:
+    """A request, and the way to answer it. Header look-ups ignore case."""
+
+    __slots__ = (
+        "_chunked",
+        "_complete",
+        "_connection",
+        "_error",
+        "_head",
+        "_parts",
+        "_query",
+        "_reading",
+        "_size",
+        "_waiter",
+        "begun",
+        "header_size",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "query_string",
+        "remote",
+        "version",
+    )
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str],
+        header_size: int,
+        version: str,
+        keep_alive: bool,
+    ) -> None:
+        self.method = method
+        self.path, self.query_string = _split(target)
+        self.headers = headers
+        self.header_size = header_size
+        self.version = version
+        self.keep_alive = keep_alive
+        self.remote = connection.remote
+        self.begun = False
+        """An answer has begun: a second one would be read as a part of it."""
+        self._connection: ClientConnection | None = connection
+        self._query: dict[str, str] | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._complete = False
+        self._reading = False
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._chunked = False
+        self._head = b""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the target; of a repeated one the first."""
+        if self._query is None:
+            pairs = parse_qsl(self.query_string, keep_blank_values=True) if self.query_string else []
+            self._query = dict(reversed(pairs))
+        return self._query
+
+    # ── the body ─────────────────────────────────────────────────────────────────────────────────
+
+    async def body(self, most: int) -> bytes:
+        """All of it, its content coding undone. Raises `TooLarge` as soon as that is certain, `Slow`, `Garbled`."""
+        self._reading = True
+        length = self.headers.get("content-length") if not self._complete else None
+        if length is not None and int(length) > most:
+            raise TooLarge
+        if not self._complete and self.headers.get("expect", "").lower() == "100-continue":
+            self._raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while True:
+            if self._size > most:
+                raise TooLarge
+            if self._error is not None:
+                raise self._error
+            if self._complete:
+                break
+            await self._more()
+        parts, self._parts = self._parts, []
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        coding = self.headers.get("content-encoding")
+        return _decoded(coding, body, most) if coding is not None and body else body
+
+    async def _more(self) -> None:
+        if self._connection is None:
+            raise ConnectionResetError
+        self._connection.resume()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(BODY_IDLE):
+                await self._waiter
+        except TimeoutError as error:
+            raise Slow from error
+        finally:
+            self._waiter = None
+
+    def arrived(self, data: bytes) -> None:
+        if self.begun:
+            # Answered without its body: what still comes of it is of no interest.
+            return
+        self._parts.append(data)
+        self._size += len(data)
+        if not self._reading and self._size > READ_AHEAD and self._connection is not None:
+            self._connection.pause()
+        self._wake()
+
+    def ended(self, error: Exception | None = None) -> None:
+        """The body is complete, or will never be."""
+        self._complete = error is None
+        self._error = error
+        self._wake()
+
+    @property
+    def complete(self) -> bool:
+        return self._complete or self._error is not None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # ── the answer ───────────────────────────────────────────────────────────────────────────────
+
+    def send(self, answer: Answer) -> None:
+        """The whole answer."""
+        head = self._head_of(answer.status, answer.headers)
+        self.begun = True
+        body = answer.body
+        if answer.status in BODILESS:
+            self._raw(head + b"\r\n")
+            return
+        head += b"Content-Length: %d\r\n\r\n" % len(body)
+        if self.method == "HEAD":
+            body = b""
+        if len(body) > LONGEST_LINE:
+            self._raw(head)
+            self._raw(body)
+        else:
+            self._raw(head + body)
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of an answer whose length is not known. It leaves with its first bytes, or at `flush`."""
+        head = self._head_of(status, headers)
+        self.begun = True
+        self._chunked = self.version == "1.1"
+        if not self._chunked:
+            self.keep_alive = False
+        self._head = head + (b"Transfer-Encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
+
+    def write(self, chunk: bytes) -> None:
+        """Some of the body. It never waits: `full` says when the client is behind, `drained` when no more."""
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        if self._head:
+            chunk = self._head + chunk
+            self._head = b""
+        self._raw(chunk)
+
+    def flush(self) -> None:
+        """Send the head, if it waits for the first bytes."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._raw(head)
+
+    def finish(self) -> None:
+        """There is no more."""
+        self.flush()
+        if self._chunked:
+            self._raw(b"0\r\n\r\n")
+
+    @property
+    def full(self) -> bool:
+        return self._connection is not None and self._connection.full
+
+    async def drained(self) -> None:
+        """Until the client has read enough of what was written. Raises `ConnectionResetError` when it left."""
+        if self._connection is None:
+            raise ConnectionResetError
+        await self._connection.drained()
+
+    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
+        """Call these when the client falls behind, and when it has caught up."""
+        if self._connection is not None:
+            self._connection.watch(full, free)
+
+    def abort(self) -> None:
+        """Close the connection at once: what was begun cannot be ended well."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def let_go(self) -> None:
+        """The connection is another request's now, or nobody's."""
+        self._connection = None
+
+    def _head_of(self, status: int, headers: Mapping[str, str]) -> bytes:
+        """Raises `ValueError` for a value that would begin a line of its own."""
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        text = "".join(lines)
+        if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+            raise ValueError("a header holds a line break")
+        if self.keep_alive and headers.get("Connection") == "close":
+            self.keep_alive = False
+        elif not self.keep_alive and "Connection" not in headers:
+            text += "Connection: close\r\n"
+        elif self.version == "1.0" and self.keep_alive:
+            text += "Connection: keep-alive\r\n"
+        return _status_line(status) + _date(int(time.time())) + text.encode("utf-8", "surrogateescape")
+
+    def _raw(self, data: bytes) -> None:
+        if self._connection is not None:
+            self._connection.write(data)
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection of a client: requests one after the other, answered in their order."""
+
+    __slots__ = (
+        "_current",
+        "_drained",
+        "_fields",
+        "_full_told",
+        "_incoming",
+        "_linger",
+        "_listener",
+        "_loop",
+        "_made_up",
+        "_parser",
+        "_paused",
+        "_poison",
+        "_queue",
+        "_target",
+        "_task",
+        "_transport",
+        "_upgrading",
+        "full",
+        "head_since",
+        "idle_since",
+        "remote",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._target = b""
+        self._incoming: Incoming | None = None
+        """Whose body is being read."""
+        self._current: Incoming | None = None
+        """Who is being answered."""
+        self._queue: deque[Incoming] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._poison: str | None = None
+        self._paused = False
+        self._upgrading = False
+        self._made_up = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._full_told: tuple[Callable[[], None], Callable[[], None]] | None = None
+        self.full = False
+        self.remote = ""
+        self.idle_since = self._loop.time()
+        self.head_since = 0.0
+
+    # ── of asyncio ───────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # a stream's transport, as it always is here
+        peer = transport.get_extra_info("peername")
+        self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._listener.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._poison is not None:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._after_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._malformed(error)
+        self._serve()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._listener.connections.discard(self)
+        for incoming in (*self._queue, self._current, self._incoming):
+            if incoming is not None:
+                incoming.let_go()
+        self._queue.clear()
+        if self._linger is not None:
+            self._linger.cancel()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(ConnectionResetError())
+            # Whoever waited for it is cancelled now: nobody may be left to ask.
+            self._drained.exception()
+        self._full_told = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.full = True
+        if self._full_told is not None:
+            self._full_told[0]()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        if self._full_told is not None:
+            self._full_told[1]()
+
+    # ── of the parser ────────────────────────────────────────────────────────────────────────────
+
+    def on_message_begin(self) -> None:
+        self.head_since = self._loop.time()
+        self._target = b""
+        self._fields = []
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > LONGEST_LINE:
+            raise ValueError("the target is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        fields = self._fields
+        fields.append((name, value))
+        if len(fields) > MOST_HEADERS or len(name) + len(value) > LONGEST_FIELD:
+            raise ValueError("too many headers, or one that is too long")
+
+    def on_headers_complete(self) -> None:
+        if self._made_up:
+            # The head that `_after_upgrade` wrote, to get at the body.
+            self._made_up = False
+            self._fields = []
+            self.head_since = 0.0
+            return
+        parser = self._parser
+        fields, self._fields = self._fields, []
+        headers, size = _headers(fields)
+        version = parser.get_http_version()
+        if version == "1.1" and "host" not in headers:
+            raise ValueError("there is no Host")
+        method = parser.get_method().decode("ascii")
+        target = _target(method, self._target)
+        # A parser that saw an upgrade takes it that no body follows; see `_after_upgrade`.
+        self._upgrading = parser.should_upgrade() and (
+            "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        )
+        incoming = Incoming(
+            self, method, target, headers, size, version, parser.should_keep_alive() and method != "CONNECT"
+        )
+        self.head_since = 0.0
+        self._incoming = incoming
+        self._queue.append(incoming)
+
+    def on_body(self, data: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.arrived(data)
+
+    def on_message_complete(self) -> None:
+        if self._upgrading:
+            return
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.ended()
+            if self._linger is not None:
+                self._over(incoming)
+
+    def _after_upgrade(self, rest: bytes) -> None:
+        """Go on behind a request that would have liked to change to another protocol (RFC 9110 7.8 lets us ignore it;
+        Java's client asks for HTTP/2 with every first request). Its parser is done with: a new one reads the body."""
+        incoming = self._incoming
+        self._parser = httptools.HttpRequestParser(self)
+        if self._upgrading and incoming is not None:
+            self._upgrading, self._made_up = False, True
+            rest = _head_again(incoming.headers) + rest
+        elif self._queue and self._queue[-1].method == "CONNECT":
+            # What follows is of a protocol that nobody here speaks.
+            return
+        if rest:
+            self.data_received(rest)
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────
+
+    def _serve(self) -> None:
+        """See to it that somebody works on what is there."""
+        if self._task is None and (self._queue or self._poison is not None) and self._transport is not None:
+            if self._linger is None:
+                self._task = self._loop.create_task(self._run(), name="client")
+        elif len(self._queue) > 1 or (self._queue and self._current is not None):
+            # The client does not wait for its answers: it is read no further until they are out.
+            self.pause()
+
+    async def _run(self) -> None:
+        handler = self._listener.handler
+        try:
+            while self._queue and self._transport is not None:
+                incoming = self._current = self._queue.popleft()
+                answer = await handler(incoming)
+                if answer is not None:
+                    incoming.send(answer)
+                self._current = None
+                if not self._may_go_on(incoming):
+                    return
+                if not self._queue:
+                    self.resume()
+            if self._poison is not None:
+                self._refuse(self._poison)
+        except ConnectionError:
+            self.abort()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        except Exception:
+            log.exception("a connection failed inside the gateway")
+            self.abort()
+        finally:
+            self._task = None
+            self._current = None
+            self.idle_since = self._loop.time()
+
+    def _may_go_on(self, incoming: Incoming) -> bool:
+        """After an answer: whether the next request of this connection may be looked at."""
+        self._full_told = None
+        if not incoming.complete and incoming is self._incoming:
+            # The rest of the body has to go somewhere before the connection can be used, or closed without a reset.
+            self._linger = self._loop.call_later(LINGER, self.abort)
+            self.resume()
+            return False
+        incoming.let_go()
+        if incoming.keep_alive and not self._listener.closing:
+            return True
+        self.close()
+        return False
+
+    def _over(self, incoming: Incoming) -> None:
+        """The body that nobody wanted has come."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        incoming.let_go()
+        if not incoming.keep_alive or self._listener.closing:
+            self.close()
+
+    def _malformed(self, error: Exception) -> None:
+        self._poison = str(error.__context__ or error)
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None and not incoming.complete:
+            incoming.keep_alive = False
+            incoming.ended(Garbled(self._poison))
+        if self._linger is not None:
+            self.abort()
+
+    def _refuse(self, why: str) -> None:
+        log.info("400 a request of %s is not HTTP: %s", self.remote or "a local client", why)
+        self.write(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Connection: close\r\nContent-Length: 16\r\n\r\n400: Bad Request"
+        )
+        self.close()
+
+    # ── the transport ────────────────────────────────────────────────────────────────────────────
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
+        self._full_told = (full, free)
+        if self.full:
+            full()
+
+    async def drained(self) -> None:
+        while self.full:
+            if self._transport is None:
+                raise ConnectionResetError
+            self._drained = self._loop.create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None or self._linger is not None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing of a request is there."""
+        return not self.busy and not self.head_since and self._incoming is None
+
+    def close(self) -> None:
+        """After what was written has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Listener:
+    """Makes connections of what connects, and closes those that are of no more use. `connections` are those that are
+    open now."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.connections: set[ClientConnection] = set()
+        self.closing = False
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> ClientConnection:
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        return ClientConnection(self)
+
+    def retire(self) -> None:
+        """No connection gets another request: idle ones are closed, the others after what they are at."""
+        self.closing = True
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+
+    async def close(self) -> None:
+        """Let go of every connection: of those, too, whose requests had time to finish."""
+        self.closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        tasks = [c._task for c in self.connections if c._task is not None]
+        for connection in list(self.connections):
+            if connection.busy:
+                connection.abort()
+            else:
+                connection.close()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    def _sweep(self) -> None:
+        """One timer for all: none a connection, none a request."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self.connections):
+            if connection.busy:
+                continue
+            late = connection.head_since and now - connection.head_since > HEAD_WITHIN
+            if late or now - connection.idle_since > KEEP_ALIVE:
+                connection.close()
+        self._sweeper = loop.call_later(SWEEP, self._sweep) if self.connections else None
+
+
+def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[CIMultiDict[str], int]:
+    """The headers, and how large they are. Raises `ValueError` for what could be understood in two ways."""
+    seen: set[bytes] = set()
+    pairs: list[tuple[str, str]] = []
+    size = 0
+    for name, value in fields:
+        size += len(name) + len(value)
+        lower = name.lower()
+        if lower in SINGLE:
+            if lower in seen:
+                raise ValueError(f"there are two headers {lower.decode()}")
+            seen.add(lower)
+        elif lower == b"sec-websocket-key1":
+            raise ValueError("the old websockets are not spoken")
+        if b"\0" in value:
+            raise ValueError("a header holds a NUL")
+        pairs.append((lower.decode("latin-1"), value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
+    return CIMultiDict(pairs), size
+
+
+def _head_again(headers: CIMultiDict[str]) -> bytes:
+    """As much of a head as tells a parser how long the body is."""
+    named = [(n, headers[n]) for n in ("content-length", "transfer-encoding") if n in headers]
+    lines = "".join([f"{name}: {value}\r\n" for name, value in named])
+    return f"POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode("utf-8", "surrogateescape")
+
+
+def _target(method: str, raw: bytes) -> str:
+    """A request's target in origin form (RFC 9112 3.2). Raises `ValueError`."""
+    target = raw.decode("utf-8", "surrogateescape")
+    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
+        return target
+    if method == "CONNECT":
+        if not urlsplit(f"//{target}").hostname:
+            raise ValueError("CONNECT to nowhere")
+        return ""
+    parts = urlsplit(target)
+    if not parts.scheme or not parts.hostname:
+        raise ValueError("the target is no path")
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+@lru_cache(maxsize=512)
+def _split(target: str) -> tuple[str, str]:
+    """Path, decoded, and query of a target."""
+    target = target.partition("#")[0]
+    path, _, query = target.partition("?")
+    return (unquote(path, errors="surrogateescape") if "%" in path else path), query
+
+
+@lru_cache(maxsize=128)
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+
+
+def _decoded(coding: str, body: bytes, most: int) -> bytes:
+    """Raises `Garbled` and `TooLarge`."""
+    undo = decoder(coding)
+    if undo is None:
+        return body
+    try:
+        plain = undo.feed(body, most)
+    except Oversized as error:
+        raise TooLarge from error
+    undo.end()
+    return plain
