@@ -138,13 +138,30 @@ async def _read(exchange: Exchange, reply: Reply) -> Answered:
         body = body_of(reply, exchange.wire, exchange, headers)
         return Answered(reply.status, headers, [body], exchange.wire, exchange=exchange)
     headers["Content-Type"] = "application/json" if exchange.array else exchange.wire.stream_type
-    chunks: list[bytes] = []
+    reader = _Reader()
+    await reply.stream.pump(reader)
+    return Answered(200, headers, reader.chunks, exchange.wire, streamed=True, exchange=exchange)
 
-    async def write(chunk: bytes) -> None:
-        chunks.append(chunk)
 
-    await reply.stream.pump(write)
-    return Answered(200, headers, chunks, exchange.wire, streamed=True, exchange=exchange)
+class _Reader:
+    """A client that is never behind with its reading."""
+
+    full = False
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+
+    def write(self, chunk: bytes) -> None:
+        self.chunks.append(chunk)
+
+    def flush(self) -> None:
+        """There is no head that could wait."""
+
+    async def drained(self) -> None:
+        """It is, always."""
+
+    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
+        """It never falls behind."""
 
 
 class _ByProvider(Layers):
