@@ -118,3 +118,13 @@ def test_the_kubernetes_manifests_belong_together() -> None:
     assert service["spec"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
     drain = load(folder / "omniroute.yaml", env={}, registry=REGISTRY).settings.server.drain
     assert pod["terminationGracePeriodSeconds"] > drain
+
+
+def test_policies_are_kept(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = FOLDER / "policies"
+    assert (folder / "policy.yaml").read_text("utf-8").startswith("# yaml-language-server: $schema=")
+    args = ["validate", "-c", str(folder / "omniroute.yaml"), "--policy", str(folder / "policy.yaml")]
+    for name in ("ANTHROPIC_API_KEY", "GROQ_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(args) == 0
+    assert "OR18" not in capsys.readouterr().out

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 class Code(StrEnum):
     """OR10xx reading, OR11xx substitution, OR12xx form, OR13xx references, OR14xx stages and expressions,
-    OR15xx meaning and safety, OR16xx warnings, OR17xx notes, OR18xx tests, OR19xx building."""
+    OR15xx meaning and safety, OR16xx warnings, OR17xx notes, OR18xx tests, policies and trials, OR19xx building."""
 
     UNREADABLE = "OR1001"
     SYNTAX = "OR1002"
@@ -83,6 +83,9 @@ class Code(StrEnum):
     LONG_WAIT = "OR1703"
 
     UNKNOWN_TO_TEST = "OR1801"
+    POLICY = "OR1811"
+    POLICY_UNDECIDED = "OR1812"
+    NO_ANSWER = "OR1821"
 
     CANNOT_BUILD = "OR1900"
     NOT_BUILT_IN = "OR1901"
@@ -303,6 +306,18 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
             "The worst case: every attempt of every active target runs into its deadline. `timeouts.total`, "
             "`retry.attempts` and the `timeout` of a target make it shorter."
         ),
+    ),
+    Code.POLICY: (
+        "A policy of yours is not kept",
+        "A rule of the file given with `--policy` is false for this entry. The rule says how severe that is.",
+    ),
+    Code.POLICY_UNDECIDED: (
+        "A policy that cannot be decided",
+        "Its expression gives a function something that it cannot take, or uses one that does not exist.",
+    ),
+    Code.NO_ANSWER: (
+        "A provider does not answer, or refuses the account",
+        "Told by `validate --online`, which tries every active account once.",
     ),
     Code.CANNOT_BUILD: (
         "A component cannot be built",

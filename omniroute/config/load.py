@@ -56,13 +56,14 @@ class Draft:
 
     def place(self, path: str) -> str:
         """`file:line:column` of a dotted path, or of the nearest thing above it that is written."""
-        return str(self._mark(path).by(""))
+        return str(self.mark(path).by(""))
 
     def blame(self, path: str) -> str:
         """Who set the value at a path: its place and, if any, the variable, file or catalogue entry."""
-        return str(self._mark(path)) if find(self.stages.normalised, path) is not None else "default"
+        return str(self.mark(path)) if find(self.stages.normalised, path) is not None else "default"
 
-    def _mark(self, path: str) -> Mark:
+    def mark(self, path: str) -> Mark:
+        """The mark of a dotted path, or of the nearest thing above it that is written."""
         tree = self.stages.normalised
         while path and find(tree, path) is None:
             path = path.rpartition(".")[0] if not path.endswith("]") else path.rpartition("[")[0]

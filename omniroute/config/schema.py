@@ -11,6 +11,7 @@ from typing import Any
 
 from omniroute.config.cases import TestFile
 from omniroute.config.normalise import SHORT
+from omniroute.config.policy_file import PolicyFile
 from omniroute.config.secrets import Secret
 from omniroute.config.settings import Pipeline, Provider, Settings, Spec, Transform
 from omniroute.config.shape import (
@@ -70,6 +71,12 @@ class Schemas:
     def transform(self) -> Doc:
         """A file of `transforms/`."""
         return self._named("A transform of OmniRoute", self.shapes.of(Transform))
+
+    def policy(self) -> Doc:
+        """A file for `validate --policy`."""
+        return self._document(
+            "Policies for configurations of OmniRoute", self._object(self.shapes.of(PolicyFile), {})
+        )
 
     def provider(self) -> Doc:
         """A file of the catalogue."""
@@ -380,6 +387,7 @@ FILES: Mapping[str, Callable[[Schemas], Doc]] = {
     "transform.schema.json": Schemas.transform,
     "provider.schema.json": Schemas.provider,
     "test.schema.json": Schemas.test,
+    "policy.schema.json": Schemas.policy,
 }
 """The files of `schemas/`, for editors."""
 

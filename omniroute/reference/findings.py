@@ -15,7 +15,7 @@ GROUPS = {
     "OR15": "Meaning and safety",
     "OR16": "Warnings",
     "OR17": "Notes",
-    "OR18": "Tests",
+    "OR18": "Tests, policies and trials",
     "OR19": "Building",
 }
 
