@@ -29,6 +29,11 @@ class Filter(Options, frozen=True, kw_only=True):
     deny_ips: Annotated[tuple[str, ...], option("Networks.")] = ()
 
 
+@stage("cache", example="cache")
+class Cache(Options, frozen=True, kw_only=True):
+    """What was answered before."""
+
+
 @stage("route", gives=["target"], example="route")
 class Route(Options, frozen=True, kw_only=True):
     """Model to plan."""
@@ -129,7 +134,7 @@ class Messages:
 
 
 COMPONENTS: tuple[type, ...] = (
-    Auth, Filter, Route, Translate, Retry, SystemPrompt, ThinkingBudget, Transform, Log, FillFirst, RoundRobin,
+    Auth, Filter, Cache, Route, Translate, Retry, SystemPrompt, ThinkingBudget, Transform, Log, FillFirst, RoundRobin,
     Bearer, Header, NoCredential, Loop, Chat, Messages,
 )  # fmt: skip
 
