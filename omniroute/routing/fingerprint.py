@@ -44,7 +44,11 @@ class Fingerprints:
     """The fingerprints of plans under one configuration."""
 
     def __init__(self, settings: Settings) -> None:
-        house = _encode([settings.pipelines, settings.transforms])
+        stages = {
+            name: [(stage.kind, stage.options) for stage in pipeline.stages]
+            for name, pipeline in settings.pipelines.items()
+        }
+        house = _encode([stages, settings.transforms])
         self._house = hashlib.sha256(house).digest()
         self._targets: dict[str, str] = {}
 

@@ -556,7 +556,7 @@ async def test_a_changed_plan_is_another_question() -> None:
         told = [(await w.ask(model="best")).cache for _ in range(2)]
         text = w.gw.path.read_text("utf-8")
         for old, new in (
-            ("best: up/m}", "best: up/m}\nlog: {level: warning}"),
+            ("providers:", "# a line more\nlog: {level: warning}\nproviders:"),
             ("retry: {attempts: 1}", "retry: {attempts: 2}"),
             ("best: up/m}", "best: up/other}"),
             ("format: openai-chat", "format: openai-chat, headers: {x-mode: strict}"),
