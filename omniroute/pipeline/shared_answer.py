@@ -160,7 +160,8 @@ class Sharing:
             return
         flight.tell()
         for piece in slices(kept.content):
-            await flight.write(piece)
+            flight.write(piece)
+            await flight.drained()
         flight.land()
 
     async def _fly(self, flight: Flight[Shared], ticket: Ticket, proceed: Handler) -> None:
@@ -195,7 +196,7 @@ class Sharing:
             return reply.problem is None
         head.keep_alive, reply.stream.keep_alive = reply.stream.keep_alive, b""
         flight.tell()
-        await reply.stream.relay(flight.write)
+        await reply.stream.pump(flight)
         return reply.stream.problem is None
 
     async def _keep(self, flight: Flight[Shared], ticket: Ticket, content: bytes) -> None:

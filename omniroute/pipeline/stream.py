@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from omniroute.errors import MalformedStream, Problem, Refused, UpstreamError
 
 log = logging.getLogger("omniroute")
-
-
-Write = Callable[[bytes], Awaitable[None]]
 
 
 class Client(Protocol):
@@ -95,18 +92,9 @@ class Stream:
 
         Raises only that the client left, and cancellation; the upstream is closed in every case.
         """
-        await self._run(client, every, pushed=True)
-
-    async def relay(self, write: Write, every: float = KEEP_ALIVE_AFTER) -> None:
-        """As `pump`, to a function that holds the upstream back by not returning."""
-        client = _Written(write)
-        await self._run(client, every, pushed=False)
-        await client.drained()
-
-    async def _run(self, client: Client, every: float, *, pushed: bool) -> None:
         heart = _Heart(self.keep_alive, self.event_ends, client, every) if self.keep_alive else None
         try:
-            self.problem = await self._flow(client, heart, pushed=pushed)
+            self.problem = await self._flow(client, heart)
             tail = self._end(self.problem)
             if tail:
                 self.written += len(tail)
@@ -116,10 +104,10 @@ class Stream:
                 heart.stop()
             await self.close()
 
-    async def _flow(self, client: Client, heart: _Heart | None, *, pushed: bool) -> Problem | None:
+    async def _flow(self, client: Client, heart: _Heart | None) -> Problem | None:
         feed = self._feeder(client, heart)
         source = self.source
-        flow = getattr(source, "flow", None) if pushed else None
+        flow = getattr(source, "flow", None)
         try:
             if flow is not None:
                 client.watch(source.pause, source.resume)  # type: ignore[attr-defined]  # who flows is `Pushing`
@@ -192,33 +180,6 @@ def _problem_of(error: Exception) -> Problem:
     return Problem(
         kind="server", code="internal_error", message="The gateway failed in the middle of this answer."
     )
-
-
-class _Written:
-    """A client that is a function: full as long as something waits to be written by it."""
-
-    __slots__ = ("_waiting", "_write")
-
-    def __init__(self, write: Write) -> None:
-        self._write = write
-        self._waiting: list[bytes] = []
-
-    @property
-    def full(self) -> bool:
-        return bool(self._waiting)
-
-    def write(self, chunk: bytes) -> None:
-        self._waiting.append(chunk)
-
-    def flush(self) -> None:
-        """There is no head that could wait."""
-
-    async def drained(self) -> None:
-        while self._waiting:
-            await self._write(self._waiting.pop(0))
-
-    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
-        """It is asked after every chunk."""
 
 
 class _Heart:

@@ -72,6 +72,9 @@ class Flight(Generic[Head]):
         self._room: asyncio.Future[None] | None = None
         self._maker: asyncio.Task[None] | None = None
         self._broken = False
+        self._held = False
+        self._pause: Callable[[], None] = _nothing
+        self._resume: Callable[[], None] = _nothing
 
     # the maker's side ───────────────────────────────────────────────────────────────────────────
 
@@ -85,15 +88,33 @@ class Flight(Generic[Head]):
         if not self.known.done():
             self.known.set_result(None)
 
-    async def write(self, chunk: bytes) -> None:
-        """The next piece; returns when a reader has room for more."""
+    @property
+    def full(self) -> bool:
+        """Whether even the fastest reader is behind."""
+        return bool(self.readers) and self._written - max(r.read for r in self.readers) > self._keeping.ahead
+
+    def write(self, chunk: bytes) -> None:
+        """The next piece. Who writes looks whether it is `full`, or has said what to call then."""
         self._chunks.append(chunk)
         self._written += len(chunk)
         self._keep(len(chunk))
         self._wake()
-        while self.readers and self._written - max(r.read for r in self.readers) > self._keeping.ahead:
+        if not self._held and self.full:
+            self._held = True
+            self._pause()
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    async def drained(self) -> None:
+        """Until a reader has room for more."""
+        while self.full:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
+
+    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
+        """Call these when it gets `full`, and when it is no longer."""
+        self._pause, self._resume = full, free
 
     def land(self) -> None:
         """All has been written, or will never be."""
@@ -193,8 +214,17 @@ class Flight(Generic[Head]):
         """Somebody made progress."""
         if not self.whole:
             self._trim()
+        if self.full:
+            return
+        if self._held:
+            self._held = False
+            self._resume()
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+
+def _nothing() -> None:
+    """Who writes asks by itself."""
 
 
 class Reader(Generic[Head]):

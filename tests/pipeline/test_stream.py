@@ -190,30 +190,3 @@ async def test_keep_alives_do_not_pile_up_behind_a_client_that_does_not_read() -
     assert client.out == [b"data: x\n\n", b": alive\n\n"]
     pump.cancel()
     await asyncio.gather(pump, return_exceptions=True)
-
-
-async def test_a_function_holds_the_upstream_back_by_not_returning() -> None:
-    source = Pushing([b"x"] * 100)
-    free = asyncio.Semaphore(3)
-
-    async def write(chunk: bytes) -> None:
-        await free.acquire()
-
-    relay = asyncio.ensure_future(Stream(source).relay(write))
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert len(source._chunks) == 96, "three were taken, one is in hand, the rest stays where it is"
-    relay.cancel()
-    await asyncio.gather(relay, return_exceptions=True)
-    assert source.closed
-
-
-async def test_a_function_gets_everything_and_the_ending() -> None:
-    stream, out = Stream(Source([b"a", b"b"])), []
-    stream.tap(Shout())
-
-    async def write(chunk: bytes) -> None:
-        out.append(chunk)
-
-    await stream.relay(write)
-    assert out == [b"A", b"B", b"!"]

@@ -20,7 +20,8 @@ def writing(*chunks: bytes, gate: asyncio.Event | None = None):  # type: ignore[
     async def make(flight: Flight[None]) -> None:
         flight.tell()
         for chunk in chunks:
-            await flight.write(chunk)
+            flight.write(chunk)
+            await flight.drained()
         if gate is not None:
             await gate.wait()
 
@@ -158,7 +159,7 @@ async def test_an_error_in_the_middle_is_no_clean_end(caplog: pytest.LogCaptureF
 
     async def make(flight: Flight[None]) -> None:
         flight.tell()
-        await flight.write(b"half ")
+        flight.write(b"half ")
         raise ValueError("broken")
 
     flight = flights.begin(KEY, DIGEST, None, make)
