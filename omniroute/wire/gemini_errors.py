@@ -172,6 +172,9 @@ def _kind(word: str, status: int, message: str, reason: str | None, details: lis
     for pattern, words, kind in _TEXTS:
         if (not words or word in words) and pattern.search(message):
             return kind
+    if status == 402:
+        # Gateways that speak this format say it with a status that Google itself never sends.
+        return "billing"
     kind = (
         _KIND_OF_STATUS.get(word)
         or _KIND_OF_CODE.get(status)
