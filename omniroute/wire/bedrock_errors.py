@@ -54,10 +54,10 @@ _OWN_STATUS = frozenset({408, 424})
 _SAYINGS: tuple[tuple[ProblemKind, frozenset[str], re.Pattern[str]], ...] = (
     (
         "model_not_found",
-        frozenset({"invalid_request", "not_found"}),
+        frozenset({"invalid_request", "not_found", "permission"}),
         re.compile(
             r"model identifier is invalid|on-demand throughput isn.t supported|model ID .{0,200}(not found|isn.t)"
-            r"|model version .{0,80}end of its life|could not resolve the foundation model",
+            r"|access to the model|model version .{0,80}end of its life|could not resolve the foundation model",
             re.IGNORECASE,
         ),
     ),

@@ -223,9 +223,10 @@ class MessagesWriter:
 
     def _system(self, parts: list[Part]) -> list[Doc]:
         """System texts and their cache points; nothing else has a place there."""
-        if any(not isinstance(part, Text | Refusal) for part in parts):
+        blocks = self._content(parts)
+        if any(_SYSTEM_BLOCKS.isdisjoint(block) for block in blocks):
             self._notes.drop("system content")
-        return self._content([part for part in parts if isinstance(part, Text | Refusal)])
+        return [block for block in blocks if not _SYSTEM_BLOCKS.isdisjoint(block)]
 
     def _message(self, turn: Turn) -> Doc:
         parts = turn.parts
@@ -252,11 +253,9 @@ class MessagesWriter:
         content: list[Doc] = []
         for part in parts:
             block = self._parts_out[type(part)](part)
-            if block is None:
-                continue
-            content.append(block)
+            content += [] if block is None else [block]
             cache = _cache_after(part)
-            if cache:
+            if cache and content:
                 content += self.cache_point(cache)
         return content
 
@@ -316,6 +315,7 @@ class MessagesWriter:
         return block
 
 
+_SYSTEM_BLOCKS = frozenset({"text", "cachePoint"})
 _RESULT_BLOCKS = frozenset({"json", "text", "image", "document", "video", "searchResult"})
 """What the content of a result may be."""
 

@@ -24,8 +24,6 @@ class Thought(NamedTuple):
     """What a request says about thinking."""
 
     fields: Doc = {}
-    max_tokens: int | None = None
-    """Set where the limit of the answer has to leave room for thinking."""
     on: bool = False
     limits_sampling: bool = False
     """Most values of sampling settings are refused beside it."""
@@ -76,7 +74,6 @@ def write_thinking_fields(talk: Conversation, dialect: Dialect, home: bool, note
         fields["output_config"] = {"effort": planned.effort}
     return Thought(
         fields,
-        max_tokens=planned.max_tokens if planned.on else None,
         on=planned.on,
         limits_sampling=planned.on,
         forces=not planned.budgeted,

@@ -253,11 +253,11 @@ class _RequestWriter:
         if len(stops) < len(self._talk.stop):
             self._notes.drop("stop")
             config["stopSequences"] = stops
+        if not stops:
+            config.pop("stopSequences", None)
 
     def _write_limit(self, config: Doc, thought: Thought) -> None:
-        if thought.max_tokens is not None:
-            config["maxTokens"] = thought.max_tokens
-        elif thought.unlimited and config.pop("maxTokens", None):
+        if thought.unlimited and config.pop("maxTokens", None):
             self._notes.drop("max_tokens")
         most = self._dialect.max_output
         if most is not None and config.get("maxTokens", 0) > most:
@@ -321,8 +321,7 @@ class _RequestWriter:
 
     def _put_back(self, doc: Doc) -> None:
         for key, value in self._talk.extras.get(WIRE, {}).items():
-            both = isinstance(value, dict) and isinstance(doc.get(key), dict)
-            doc[key] = value | doc[key] if both else value
+            doc[key] = _together(value, doc.get(key))
         note_foreign_settings(self._talk, WIRE, self._notes)
 
     # tools ──────────────────────────────────────────────────────────────────────────────────────
@@ -416,6 +415,13 @@ class _RequestWriter:
         schema = output.schema
         order = _SCHEMA_ORDER + msgspec.json.encode(schema).decode() if schema is not None else _OBJECT_ORDER
         add_system(doc, order, first=False)
+
+
+def _together(own: Any, written: Any) -> Any:
+    """What only this format knows, with what was written beside it."""
+    if not (isinstance(own, dict) and isinstance(written, dict)):
+        return own if written is None else written
+    return own | {key: _together(own[key], value) if key in own else value for key, value in written.items()}
 
 
 def _spec(name: str, description: str | None, schema: Doc) -> Doc:

@@ -16,6 +16,7 @@ providers:
 
 COUNTERS = {
     "anthropic-messages": ("/v1/messages/count_tokens", {"input_tokens": 42}),
+    "bedrock-converse": ("/v1/model/m/count-tokens", {"inputTokens": 42}),
     "gemini": ("/v1/models/m:countTokens", {"totalTokens": 42}),
     "openai-responses": (
         "/v1/responses/input_tokens",

@@ -68,10 +68,24 @@ CHOSEN = {
         "gemini-generate/gemini-google-429-retry-info-0-eb9bfc",
         "gemini-generate/gemini-google-model-max-tokens-thinking-model-empty-respons-0-074e50",
     ),
+    "bedrock-converse": (
+        "bedrock-converse/bedrock-cache-write-and-read-0-5ebc08",
+        "bedrock-converse/bedrock-citations-with-bedrock-claude-haiku-4-5-cites-tool-r-1-a67849",
+        "bedrock-converse/bedrock-function-calling-bedrock-claude-sonnet-4-5-can-use-p-0-030376",
+        "bedrock-converse/bedrock-model-with-code-execution-tool-0-a543f2",
+        "bedrock-converse/bedrock-multimodal-tool-return-matrix-direct-uploaded-file-i-1-584f97",
+        "bedrock-converse/bedrock-titan-converse-guardrail-0-878588",
+        "bedrock-converse-stream/bedrock-amazon-bedrock-json-with-tools-1-0-54a515",
+        "bedrock-converse-stream/bedrock-converse-stream-prompt-caching-1-c6ac34",
+        "bedrock-converse-stream/bedrock-model-thinking-part-stream-0-64d2d4",
+        "bedrock-converse-stream/bedrock-streaming-error-0-287817",
+    ),
 }
 """Text, tools, parallel tools, thinking, vision, errors; plain and streamed."""
 
 SIGNED = (
+    "bedrock-converse/bedrock-model-thinking-part-anthropic-adaptive-effort-0-f29f24",
+    "bedrock-converse-stream/bedrock-model-thinking-part-stream-0-64d2d4",
     "openai-responses/openai-reasoning-encrypted-content-1-0-b1f99a",
     "openai-responses/deepseek-responses-replay-own-reasoning-history-0-41667b",
     "anthropic-messages/anthropic-completion-stream-thinking-0-ce68db",

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.fidelity import request_run, turns
-from tests.fidelity.replay import CLIENT_WIRES, PROVIDER_OF, documented, names, tape
+from tests.fidelity.replay import PROVIDER_OF, documented, names, tape
 from tests.fidelity.run import Outcome, run
 from tests.support import recordings
 
@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fidelity", description=__doc__)
     wires = tuple(PROVIDER_OF)
     parser.add_argument("--wire", action="append", default=[], choices=wires, help="upstream format")
-    parser.add_argument("--client", action="append", default=[], choices=CLIENT_WIRES, help="client format")
+    parser.add_argument("--client", action="append", default=[], choices=wires, help="client format")
     parser.add_argument("--id", action="append", default=[], help="part of a recording's name")
     parser.add_argument("--limit", type=int, help="no more recordings than this")
     parser.add_argument("--jobs", type=int, default=8, help="calls under way at once")

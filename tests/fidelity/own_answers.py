@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from omniroute.testing import Scripted, sse
+from tests.support.aws_events import message
 
 THOUGHT = "The user asks for the weather."
 TEXT = "I look it up: "
@@ -255,20 +256,78 @@ GEMINI_STREAM = sse(
     _gemini_chunk({"text": ""}, finishReason="STOP"),
 )
 
+CONVERSE: Doc = {
+    "output": {
+        "message": {
+            "role": "assistant",
+            "content": [
+                {"reasoningContent": {"reasoningText": {"text": THOUGHT, "signature": SIGNED}}},
+                {"text": TEXT},
+                {"toolUse": {"toolUseId": "tooluse_1", "name": TOOL, "input": ARGUMENTS}},
+            ],
+        }
+    },
+    "stopReason": "tool_use",
+    "usage": {
+        "inputTokens": INPUT - CACHED,
+        "outputTokens": OUTPUT,
+        "totalTokens": INPUT + OUTPUT,
+        "cacheReadInputTokens": CACHED,
+        "cacheWriteInputTokens": 0,
+    },
+    "metrics": {"latencyMs": 7},
+}
+
+
+def _converse_stream() -> list[bytes]:
+    def delta(index: int, **inner: Any) -> bytes:
+        return message("contentBlockDelta", {"contentBlockIndex": index, "delta": inner})
+
+    def stop(index: int) -> bytes:
+        return message("contentBlockStop", {"contentBlockIndex": index})
+
+    call = {"toolUse": {"toolUseId": "tooluse_1", "name": TOOL}}
+    return [
+        message("messageStart", {"role": "assistant"}),
+        delta(0, reasoningContent={"text": THOUGHT}),
+        delta(0, reasoningContent={"signature": SIGNED}),
+        stop(0),
+        delta(1, text=TEXT[:5]),
+        delta(1, text=TEXT[5:]),
+        stop(1),
+        message("contentBlockStart", {"contentBlockIndex": 2, "start": call}),
+        *[delta(2, toolUse={"input": fragment}) for fragment in FRAGMENTS],
+        stop(2),
+        message("messageStop", {"stopReason": "tool_use"}),
+        message("metadata", {"usage": CONVERSE["usage"], "metrics": {"latencyMs": 7}}),
+    ]
+
+
 PLAIN: dict[str, Doc] = {
     "openai-chat": CHAT,
     "openai-responses": RESPONSE,
     "anthropic-messages": MESSAGE,
     "gemini": GEMINI,
+    "bedrock-converse": CONVERSE,
 }
-STREAMS: dict[str, list[str]] = {
+STREAMS: dict[str, list[str] | list[bytes]] = {
     "openai-chat": CHAT_STREAM,
     "openai-responses": _responses_stream(),
     "anthropic-messages": _anthropic_stream(),
     "gemini": GEMINI_STREAM,
+    "bedrock-converse": _converse_stream(),
 }
-CUT_AFTER = {"openai-chat": 4, "openai-responses": 11, "anthropic-messages": 8, "gemini": 3}
+CUT_AFTER = {
+    "openai-chat": 4,
+    "openai-responses": 11,
+    "anthropic-messages": 8,
+    "gemini": 3,
+    "bedrock-converse": 7,
+}
 """So many events of each stream bring the thought and the text, and no more."""
+
+UNCOUNTED = ("bedrock-converse",)
+"""Formats that do not say how many tokens were thought."""
 
 LIMITED: dict[str, Doc] = {
     "openai-chat": {
@@ -279,14 +338,21 @@ LIMITED: dict[str, Doc] = {
     },
     "anthropic-messages": {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}},
     "gemini": {"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}},
+    "bedrock-converse": {"message": "Slow down."},
 }
 """A refusal with 429 in each format."""
 
 
 def answer(wire: str, stream: bool) -> Scripted:
-    return Scripted(chunks=STREAMS[wire]) if stream else Scripted(json=PLAIN[wire])
+    if not stream:
+        return Scripted(json=PLAIN[wire])
+    return Scripted(chunks=STREAMS[wire], content_type=TYPES.get(wire))
 
 
 def cut(wire: str) -> Scripted:
     """A stream whose connection breaks after the text."""
-    return Scripted(chunks=STREAMS[wire][: CUT_AFTER[wire]], cut=True)
+    return Scripted(chunks=STREAMS[wire][: CUT_AFTER[wire]], content_type=TYPES.get(wire), cut=True)
+
+
+TYPES = {"bedrock-converse": "application/vnd.amazon.eventstream"}
+"""Formats whose streams are no server-sent events."""

@@ -52,6 +52,11 @@ BASE = {
     "bedrock-converse": "",
 }
 
+MODELS = {
+    "bedrock-converse": ', models: {"*": {capabilities: [tools, vision, pdf, thinking, json_schema]}}',
+}
+"""What is known of models where the provider's name leads to no catalogue entry that says it."""
+
 HOP_BY_HOP = frozenset(
     "connection content-encoding content-length date keep-alive server set-cookie transfer-encoding".split()
 )
@@ -176,6 +181,7 @@ STREAMED = {
     "openai-responses": read_responses.read_stream,
     "anthropic-messages": read_anthropic.read_stream,
     "gemini": read_gemini.read_stream,
+    "bedrock-converse": read_bedrock.read_stream,
 }
 FAILED = {
     "openai-chat": read_chat.error,
@@ -193,10 +199,9 @@ def _meaning(recording: Recording, body: Any) -> Meaning:
         headers = {k.lower(): v for k, v in recording.headers.items()}
         failure.retry_after = headers.get("retry-after") or failure.retry_after
         return Meaning(error=failure)
-    if wire == "bedrock-converse" and isinstance(body, str):
-        return read_bedrock.read_stream(aws_events.events(aws_events.recorded(body)))
     if isinstance(body, str):
-        return STREAMED[wire](events(body))
+        found = aws_events.events(aws_events.recorded(body)) if wire == "bedrock-converse" else events(body)
+        return STREAMED[wire](found)
     return PLAIN[wire](body)
 
 
@@ -240,7 +245,7 @@ def configuration(url: str) -> str:
     for wire, name in PROVIDER_OF.items():
         lines.append(
             f"  {name}: {{format: {wire}, base_url: '{url}{BASE[wire]}', retry: {{attempts: 1}},"
-            " accounts: {a: {key: k1}}}"
+            f" accounts: {{a: {{key: k1}}}}{MODELS.get(wire, '')}}}"
         )
     return "\n".join(lines) + "\n"
 

@@ -18,11 +18,14 @@ from tests.fidelity.read_gemini import SERVER_PARTS
 from tests.fidelity.replay import Tape, asked_model, configuration, events, restless
 from tests.fidelity.request_run import ANSWERS, wire_of_path
 from tests.fidelity.run import Outcome
+from tests.support import aws_events
 
 
 def documents(recorded: Tape) -> list[dict[str, Any]]:
     """The JSON of a recorded answer: one document, or one for each event."""
     body = recorded.recording.body
+    if isinstance(body, str) and recorded.wire == "bedrock-converse":
+        return aws_events.events(aws_events.recorded(body))
     if isinstance(body, str):
         return events(body)
     return body if isinstance(body, list) else [body]
@@ -96,11 +99,17 @@ def _chat(document: dict[str, Any]) -> Iterator[str]:
             yield from _members(call.get("extra_content"), "thought_signature")
 
 
+def _bedrock(document: dict[str, Any]) -> Iterator[str]:
+    """A signature of a stream comes in one event."""
+    yield from _members(document, "signature", "redactedContent")
+
+
 FINDERS = {
     "openai-chat": _chat,
     "openai-responses": _responses,
     "anthropic-messages": _anthropic,
     "gemini": _gemini,
+    "bedrock-converse": _bedrock,
 }
 
 

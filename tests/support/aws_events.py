@@ -57,9 +57,18 @@ def events(raw: bytes) -> list[dict[str, Any]]:
     return found
 
 
+def lines(raw: bytes) -> bytes:
+    """The messages as lines, for files that people read."""
+    return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events(raw)).encode()
+
+
 def recorded(body: str) -> bytes:
     """The bytes of a recorded stream: base64, or put back from `{name: payload}` lines where only these were kept."""
     if not body.startswith("{"):
         return base64.b64decode(body)
-    lines = [json.loads(line) for line in body.splitlines() if line.strip()]
-    return b"".join(message(name, payload) for line in lines for name, payload in line.items())
+    found = [json.loads(line) for line in body.splitlines() if line.strip()]
+    return b"".join(
+        message(name, payload, kind="exception" if name.endswith("Exception") else "event")
+        for event in found
+        for name, payload in event.items()
+    )

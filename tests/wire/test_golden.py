@@ -4,6 +4,7 @@
     answer.json    is read as answer.canonical.json,  which is written as answer.out.json or answer.json
     stream.sse     is read as deltas.jsonl,           which are written as stream.out.sse or stream.sse
     stream.ndjson  likewise, where the wire's streams are lines
+    stream.aws     likewise, where they are Amazon's binary ones: a line for each event, `{name: payload}`
     error.json     {status, headers, body} is read as problem.json, which is written as error.out.json or its body
 
 `dialect.json` holds what the target of the request accepts. `UPDATE_GOLDEN=1` writes the expected files anew: then
@@ -27,6 +28,7 @@ from omniroute.errors import Problem
 from omniroute.wire.bridge import SPLITTERS
 from omniroute.wire.codec import Dialect, Event, Reference, Wire
 from omniroute.wire.conversation import Answer, Conversation, Delta, Notes
+from tests.support import aws_events
 
 ROOT = Path(__file__).resolve().parents[1] / "golden"
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
@@ -129,7 +131,7 @@ def test_answer_is_written(case: Path) -> None:
 
 @each("stream.*")
 def test_stream_is_read(case: Path) -> None:
-    found = [builtins(delta) for delta in read(wire_of(case), stream_of(case).read_bytes())]
+    found = [builtins(delta) for delta in read(wire_of(case), bytes_of(stream_of(case)))]
     path = case / "deltas.jsonl"
     if UPDATE:
         path.write_text("".join(json.dumps(delta, ensure_ascii=False) + "\n" for delta in found))
@@ -143,9 +145,9 @@ def test_stream_is_written(case: Path) -> None:
     out = given.with_name(f"stream.out{given.suffix}")
     if UPDATE:
         out.unlink(missing_ok=True)
-        if events(wire, raw) != events(wire, given.read_bytes()):
-            out.write_bytes(raw)
-    assert events(wire, raw) == events(wire, (out if out.is_file() else given).read_bytes())
+        if events(wire, raw) != events(wire, bytes_of(given)):
+            out.write_bytes(aws_events.lines(raw) if given.suffix == ".aws" else raw)
+    assert events(wire, raw) == events(wire, bytes_of(out if out.is_file() else given))
 
 
 @each("error.json")
@@ -253,6 +255,11 @@ def stream_of(case: Path) -> Path:
     """The stream of a case, in whatever framing its wire has."""
     (path,) = (path for path in case.glob("stream.*") if ".out" not in path.name)
     return path
+
+
+def bytes_of(path: Path) -> bytes:
+    """The stream that a file stands for."""
+    return aws_events.recorded(path.read_text()) if path.suffix == ".aws" else path.read_bytes()
 
 
 def read(wire: Wire, raw: bytes) -> list[Delta]:
