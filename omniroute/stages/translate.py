@@ -132,6 +132,7 @@ class _Translation:
             reply.headers[DROPPED] = header_safe(", ".join(exchange.notes.dropped))
         reply.headers.update(self._limits(reply))
         if reply.problem is not None:
+            self._tell(reply, reply.problem)
             return reply if self._same else _without_body(reply)
         try:
             return self._stream(reply) if reply.stream is not None else self._plain(reply)
@@ -238,6 +239,13 @@ class _Translation:
             body = edited_answer(body, client_edits, names, reply.headers)
         reply.body = body
         return reply
+
+    def _tell(self, reply: Reply, problem: Problem) -> None:
+        """Give an error a status that clients of this format know."""
+        known = self._exchange.wire.foreign_statuses.get(problem.http_status)
+        if known is not None:
+            reply.status = known
+            reply.problem = msgspec.structs.replace(problem, status=known)
 
     def _limits(self, reply: Reply) -> Mapping[str, str]:
         """The upstream's rate limits in headers that the client knows, and whether a failure is worth another try."""

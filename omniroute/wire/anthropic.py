@@ -54,6 +54,7 @@ class AnthropicMessages(Wire):
     """The format of Anthropic's own API, which several other providers speak too."""
 
     name: ClassVar[str] = WIRE
+    foreign_statuses: ClassVar[Mapping[int, int]] = {}
     limits: ClassVar[Family | None] = "anthropic"
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)

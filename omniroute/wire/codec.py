@@ -168,6 +168,8 @@ class Wire(ABC):
     """Dotted paths of a request's settings that say how much to think, or that thinking limits."""
     not_counted: ClassVar[frozenset[str]] = frozenset()
     """Settings of a request that the wire's count endpoint refuses."""
+    foreign_statuses: ClassVar[Mapping[int, int]] = {529: 503}
+    """HTTP status that clients of this wire do not know → the one that says the same to them."""
     limits: ClassVar[Family | None] = None
     """In whose headers clients of this wire look for their rate limits."""
     namespaces: ClassVar[bool] = False
