@@ -9,16 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
-from omniroute.cli.revisions import Named, add_stand_ins, opened
+from omniroute.cli.revisions import add_stand_ins, opened
 from omniroute.config.diff import differences, needs_restart
 from omniroute.config.excerpt import text_report
 from omniroute.config.load import Draft, draft, find_config, load
 from omniroute.config.settings import Settings
 from omniroute.config.show import STAGES, as_yaml, blame, show
 from omniroute.engine.plans import all_plans
-from omniroute.errors import ConfigError, ConfigUnreadable, Finding
+from omniroute.errors import ConfigError, ConfigUnreadable
 from omniroute.registry import load as load_registry
 
 
@@ -149,17 +147,8 @@ def run_diff(args: argparse.Namespace) -> int:
 
 def _settings(written: str, beside: str, stand_ins: bool) -> Settings:
     """The settings of one side. Raises `ConfigUnreadable`, `ConfigError` with the places in the commit."""
-    with opened(written, beside) as named:
-        try:
-            return load(named.path, env=os.environ, registry=load_registry(), stand_ins=stand_ins).settings
-        except ConfigUnreadable as error:
-            raise ConfigUnreadable(named.said(str(error))) from None
-        except ConfigError as error:
-            raise ConfigError([_moved(finding, named) for finding in error.findings]) from None
-
-
-def _moved(finding: Finding, named: Named) -> Finding:
-    return replace(finding, file=named.said(finding.file), message=named.said(finding.message))
+    with opened(written, beside) as named, named.told():
+        return load(named.path, env=os.environ, registry=load_registry(), stand_ins=stand_ins).settings
 
 
 def _draft(args: argparse.Namespace) -> Draft | None:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from msgspec.structs import replace
+
 from omniroute.config.load import find_config
-from omniroute.errors import ConfigUnreadable
+from omniroute.errors import ConfigError, ConfigUnreadable, Finding
 
 GIT = "git:"
 LARGEST = 4 * 2**20
@@ -32,6 +34,19 @@ class Named:
     def said(self, text: str) -> str:
         """A text about it, in which places in the temporary folder are places in the commit."""
         return text.replace(self.folder, self.shown.rpartition(":")[0] + ":") if self.folder else text
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Errors of a load in this block have places in the commit."""
+        try:
+            yield
+        except ConfigUnreadable as error:
+            raise ConfigUnreadable(self.said(str(error))) from None
+        except ConfigError as error:
+            raise ConfigError([self._moved(finding) for finding in error.findings]) from None
+
+    def _moved(self, finding: Finding) -> Finding:
+        return replace(finding, file=self.said(finding.file), message=self.said(finding.message))
 
 
 def add_stand_ins(parser: argparse.ArgumentParser) -> None:
