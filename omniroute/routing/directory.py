@@ -58,15 +58,13 @@ class Account:
     inactive: str | None = None
     limit: Limit | None = None
     allowances: tuple[Allowance, ...] = ()
+    id: str = field(init=False)
+    health_id: str = field(init=False)
+    """By what name its health is kept."""
 
-    @property
-    def id(self) -> str:
-        return f"{self.provider}/{self.name}"
-
-    @property
-    def health_id(self) -> str:
-        """By what name its health is kept."""
-        return f"account/{self.provider}/{self.name}#{self.identity}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", f"{self.provider}/{self.name}")
+        object.__setattr__(self, "health_id", f"account/{self.id}#{self.identity}")
 
     @property
     def leaves(self) -> tuple[Account, ...]:
@@ -102,13 +100,13 @@ class Provider:
     model_limit: Callable[[str, Model], Limit | None] = _unlimited
     allowances: tuple[Allowance, ...] = ()
     """Budgets of the provider and of its tier."""
+    identity: str = field(init=False)
+    """What makes it the same provider: where it is spoken to."""
     _targets: dict[str, Target] = field(default_factory=dict)
 
-    @property
-    def identity(self) -> str:
-        """What makes it the same provider: where it is spoken to."""
+    def __post_init__(self) -> None:
         urls = [f"{wire}={upstream.base_url}" for wire, upstream in sorted(self.upstreams.items())]
-        return hashlib.sha256("\n".join(urls).encode()).hexdigest()[:16]
+        self.identity = hashlib.sha256("\n".join(urls).encode()).hexdigest()[:16]
 
     @property
     def open(self) -> bool:
