@@ -7,7 +7,7 @@ from omniroute.config.marks import Map, Path
 from omniroute.config.report import did_you_mean, one_of
 from omniroute.config.shape import Record, options_shape
 from omniroute.config.values import check_value, url
-from omniroute.config.view import Provider, View, auth_type, keyless, maps, texts
+from omniroute.config.view import Provider, View, auth_type, keyless, maps, needs, texts
 
 
 def check_providers(view: View) -> None:
@@ -78,16 +78,18 @@ def _check_keys(provider: Provider, view: View) -> None:
     if keyless(provider.tree) or not provider.enabled:
         return
     for name, account in maps(provider.tree.get("accounts")):
-        if account.get("enabled") is not False and not account.get("key"):
+        lacking = next((key for key in needs(provider.tree) if not account.get(key)), None)
+        if account.get("enabled") is not False and lacking is not None:
             path: Path = ("providers", provider.name, "accounts", name)
+            empty = lacking in account
             view.tell(
                 Code.INACTIVE_ACCOUNT,
-                "the key is empty: the account is inactive"
-                if "key" in account
-                else "no key: the account is inactive",
+                f"the {lacking} is empty: the account is inactive"
+                if empty
+                else f"no {lacking}: the account is inactive",
                 path,
                 severity="note",
-                mark=account.value_mark("key") if "key" in account else account.mark,
+                mark=account.value_mark(lacking) if empty else account.mark,
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,9 +103,18 @@ def auth_type(tree: Map) -> str:
     return kind if isinstance(kind, str) else "bearer"
 
 
+NEEDS: Mapping[str, tuple[str, ...]] = {"none": (), "sigv4": ("access_key_id", "key")}
+"""How a provider authenticates → the keys of an account without which that cannot be done. Elsewhere: the key."""
+
+
 def keyless(tree: Map) -> bool:
     """Whether accounts of a provider need no key."""
-    return auth_type(tree) == "none"
+    return not needs(tree)
+
+
+def needs(tree: Map) -> tuple[str, ...]:
+    """What accounts of a provider must have."""
+    return NEEDS.get(auth_type(tree), ("key",))
 
 
 def provider(name: str, tree: Map) -> Provider:
@@ -118,9 +127,8 @@ def provider(name: str, tree: Map) -> Provider:
             for alias in texts(about.get("aliases")) if isinstance(about, Map) else ():
                 models.setdefault(alias, model)
     accounts = dict(maps(tree.get("accounts")))
-    active = [
-        a for a, t in accounts.items() if t.get("enabled") is not False and (keyless(tree) or t.get("key"))
-    ]
+    needed = needs(tree)
+    active = [a for a, t in accounts.items() if t.get("enabled") is not False and all(map(t.get, needed))]
     if not accounts and keyless(tree):
         active = ["default"]
     return Provider(

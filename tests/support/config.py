@@ -113,6 +113,13 @@ class Header(Options, frozen=True, kw_only=True):
     header: Annotated[str, option("Its name.")]
 
 
+@credential("sigv4", example="{type: sigv4, service: bedrock}")
+class SigV4(Options, frozen=True, kw_only=True):
+    """A signature."""
+
+    service: Annotated[str, option("What is signed for.")]
+
+
 @credential("none", example="{type: none}")
 class NoCredential(Options, frozen=True, kw_only=True):
     """Nothing."""
@@ -135,7 +142,7 @@ class Messages:
 
 COMPONENTS: tuple[type, ...] = (
     Auth, Filter, Cache, Route, Translate, Retry, SystemPrompt, ThinkingBudget, Transform, Log, FillFirst, RoundRobin,
-    Bearer, Header, NoCredential, Loop, Chat, Messages,
+    Bearer, Header, SigV4, NoCredential, Loop, Chat, Messages,
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, dict[str, Any]] = {
