@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 from binascii import crc32
+from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -26,6 +28,7 @@ _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
 _LEAST = _PRELUDE.size + _CRC.size
 _MOST_HEADERS = 128 * 1024
+_USUAL_HEADERS = 256
 _STRING = 7
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Header type → bytes of its value; types 6 and 7 say their length themselves."""
@@ -100,7 +103,7 @@ def _event(message: bytes) -> Event:
     if crc32(message[: -_CRC.size]) != checksum:
         raise MalformedStream("the checksum of a message is wrong")
     after_headers = _PRELUDE.size + _PRELUDE.unpack_from(message)[1]
-    headers = _texts(message[_PRELUDE.size : after_headers])
+    headers = _headers_of(message[_PRELUDE.size : after_headers])
     payload = message[after_headers : -_CRC.size]
     kind = headers.get(":message-type", "event")
     if kind == "event":
@@ -109,6 +112,16 @@ def _event(message: bytes) -> Event:
         return Event(EXCEPTION + headers.get(":exception-type", ""), payload)
     told = {"message": headers.get(":error-message", "")}
     return Event(ERROR + headers.get(":error-code", ""), payload or msgspec.json.encode(told))
+
+
+def _headers_of(data: bytes) -> Mapping[str, str]:
+    """The same few bytes come again and again: with each event of a kind."""
+    return _known(data) if len(data) <= _USUAL_HEADERS else _texts(data)
+
+
+@lru_cache(maxsize=64)
+def _known(data: bytes) -> Mapping[str, str]:
+    return _texts(data)
 
 
 def _texts(data: bytes) -> dict[str, str]:

@@ -136,10 +136,10 @@ class BedrockReader:
         return block
 
     def _block_delta(self, doc: Doc) -> Iterator[Delta]:
-        delta = doc_of(doc.get("delta"))
-        for kind, read in self._pieces.items():
-            if delta.get(kind) is not None:
-                yield from read(self._block(doc.get("contentBlockIndex"), kind), delta[kind])
+        for kind, piece in doc_of(doc.get("delta")).items():
+            read = self._pieces.get(kind)
+            if read is not None and piece is not None:
+                yield from read(self._block(doc.get("contentBlockIndex"), kind), piece)
 
     def _block(self, index: Any, kind: str) -> _Block:
         """The block that a delta goes on with; texts and reasoning begin without a word."""
