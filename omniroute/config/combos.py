@@ -30,7 +30,8 @@ def check_combos(view: View) -> None:
     for name, combo in view.entries("combos"):
         listed = combo.get("targets", Seq())
         if isinstance(listed, Seq) and not listed:
-            view.tell(Code.EMPTY_COMBO, "the combo has no targets", ("combos", name))
+            hint = "list models, combos, or globs such as `*/glm-4.7`, which stand for the models that providers list"
+            view.tell(Code.EMPTY_COMBO, "the combo has no targets", ("combos", name), hint)
         if name in view.section("models"):
             mark = view.key_mark(("models", name))
             message = f"the combo of the same name is found first: the alias {name!r} is never used"

@@ -12,6 +12,7 @@ from typing import Any
 from omniroute.catalog.read import read_catalogue
 from omniroute.config.check import Checking, Condition, check_form, jmespath_syntax, secrets_in
 from omniroute.config.convert import to_settings
+from omniroute.config.globs import spread_targets
 from omniroute.config.includes import Files, Memory, Source
 from omniroute.config.layout import find_config, shipped
 from omniroute.config.marks import Map, Mark, find, lookup
@@ -212,6 +213,7 @@ def _draft(
     names.learn(merged)
     normalised = give_way(normalise(merged, root, names, Mark(str(path), 1, 1)))
     if not broken:
+        spread_targets(normalised, report)
         checking = Checking(names, report, lenient, condition)
         check_form(normalised, root, checking, Mark(str(path), 1, 1))
         check_meaning(normalised, names, entries, report)

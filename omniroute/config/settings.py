@@ -390,7 +390,12 @@ class Proxy(Options, frozen=True, kw_only=True):
 class ComboTarget(Options, frozen=True, kw_only=True):
     """A member of a combo: a model of a provider, an alias or another combo."""
 
-    model: Annotated[str, option("`provider/model`, an alias, or a combo.")]
+    model: Annotated[
+        str,
+        option(
+            "`provider/model`, an alias, a combo, or a glob such as `*/glm-4.7`: all listed models that fit."
+        ),
+    ]
     weight: Annotated[float, option("Share under the strategy `weighted`.", ge=0)] = 1
     when: Annotated[
         Condition | None, option("JMESPath over the request; a target is left out when it is false.")
