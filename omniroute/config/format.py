@@ -19,6 +19,8 @@ from omniroute.config.reader import compose, read
 from omniroute.config.report import Report
 
 STEP = 2
+BLANK = " \t"
+"""White space of YAML; other spaces are text."""
 HEAD = re.compile(r"# *(yaml-language-server|vim|-\*-)|#!|%|---")
 """Lines at the top that belong to the file, and not to its first section."""
 DASHES = re.compile(r" *(?:- +)*-(?= |$)")
@@ -33,6 +35,8 @@ def formatted(text: str, sections: Iterable[str] = ()) -> str:
 
     `sections` are the top-level keys in their order. Raises `Unformattable`, and `yaml.YAMLError` for what is no YAML.
     """
+    if any(mark in text for mark in "\x85\u2028\u2029"):
+        raise Unformattable("a line ends with a character that is no line end in most editors")
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     laid = _indented(lines)
     ordered = _ordered(laid, list(sections))
@@ -60,7 +64,11 @@ def _equal(a: Any, b: Any, *, top: bool = False) -> bool:
 
 
 def _comments(text: str) -> list[str]:
-    return sorted(part.strip() for line in text.splitlines() if (part := line.strip()).startswith("#"))
+    return sorted(
+        part.strip(BLANK)
+        for line in re.split(r"\r\n|\r|\n", text)
+        if (part := line.strip(BLANK)).startswith("#")
+    )
 
 
 def _joined(lines: list[str]) -> str:
@@ -132,9 +140,9 @@ class _Layout:
         for line in range(mark.line - 1, -1, -1):
             text = self.lines[line]
             match = DASHES.match(text)
-            if match and not text[match.end() :].split("#", 1)[0].strip():
+            if match and not text[match.end() :].split("#", 1)[0].strip(BLANK):
                 return line, match.end() - 1
-            if text.strip() and not text.lstrip().startswith("#"):
+            if text.strip(BLANK) and not text.lstrip(BLANK).startswith("#"):
                 break
         raise Unformattable(f"line {mark.line + 1}: a list item that is written in an unusual way")
 
@@ -150,9 +158,9 @@ class _Layout:
         content = column if content is None else content
         known = self.entries.get(line)
         before = self.lines[line][:column]
-        if known is None and not before.strip():
+        if known is None and not before.strip(BLANK):
             self.entries[line] = _Entry((*above, level), content, dash)
-        elif known is not None and not before.replace("-", "").strip():
+        elif known is not None and not before.replace("-", "").strip(BLANK):
             self.entries[line] = _Entry(known.levels, content, known.dashes + dash)
         else:
             raise Unformattable(f"line {line + 1}: a key that is written in an unusual way")
@@ -186,9 +194,9 @@ def _indented(lines: list[str]) -> list[str]:
         if number in layout.shifts:
             result.append(_shifted(line, layout.shifts[number]))
         elif number in layout.entries:
-            result.append(_entry(line, layout.entries[number]).rstrip())
-        elif line.strip():
-            result.append(_comment(number, line, layout).rstrip())
+            result.append(_entry(line, layout.entries[number]).rstrip(BLANK))
+        elif line.strip(BLANK):
+            result.append(_comment(number, line, layout).rstrip(BLANK))
         elif result and result[-1]:
             result.append("")
     return result
@@ -200,7 +208,7 @@ def _entry(line: str, entry: _Entry) -> str:
 
 def _shifted(line: str, shift: int) -> str:
     """A line of a longer scalar: white space at its end may count."""
-    if not line.strip():
+    if not line.strip(BLANK):
         return line[-shift:] if shift < 0 else line
     return " " * shift + line if shift >= 0 else line[min(-shift, len(line) - len(line.lstrip(" "))) :]
 
