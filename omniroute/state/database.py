@@ -54,7 +54,7 @@ class Database:
         self._clock = clock
         self._db: sqlite3.Connection | None = None
         self._inode = 0
-        self._incarnation = ""
+        self._life = ""
         self._seen: tuple[int, int] | None = None
         """The cursor and SQLite's data version of the last look: both the same means no news."""
         self._writes = 0
@@ -77,13 +77,13 @@ class Database:
                     (now,),
                 )
             ]
-            return News(self._incarnation, _last(db), [*records, *counts])
+            return News(self._life, _last(db), [*records, *counts])
 
     def exchange(self, origin: str, writes: Sequence[Change], since: int) -> News:
         with self._open() as db:
             looked = (since, _version(db))
             if not writes and looked == self._seen:
-                return News(self._incarnation, since)
+                return News(self._life, since)
             with _transaction(db, "IMMEDIATE" if writes else "DEFERRED"):
                 for write in writes:
                     self._write(db, origin, write)
@@ -158,7 +158,7 @@ class Database:
         last = _last(db)
         first = db.execute("SELECT min(seq) FROM log").fetchone()[0]
         if since > last or (since < last and (first is None or since + 1 < first)):
-            return News(self._incarnation, last, gap=True)
+            return News(self._life, last, gap=True)
         now = self._clock()
         rows = db.execute(
             "SELECT seq, verb, key, value, amount, origin, version, ends FROM log"
@@ -170,7 +170,7 @@ class Database:
             for _, verb, key, value, amount, of, version, ends in rows
         ]
         more = len(rows) == BATCH
-        return News(self._incarnation, rows[-1][0] if more else last, changes, more=more)
+        return News(self._life, rows[-1][0] if more else last, changes, more=more)
 
     def _sweep(self, db: sqlite3.Connection, writes: int) -> None:
         """Now and then, delete what is over and what is too much."""
@@ -216,9 +216,9 @@ class Database:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         self._migrate(db)
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('incarnation', ?)", (uuid4().hex,))
-        found = db.execute("SELECT value FROM meta WHERE name = 'incarnation'").fetchone()
-        self._incarnation = str(found[0])
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('life', ?)", (uuid4().hex,))
+        found = db.execute("SELECT value FROM meta WHERE name = 'life'").fetchone()
+        self._life = str(found[0])
         self._seen = None
         return db
 

@@ -1,8 +1,8 @@
 -- One round trip of one process with the store: its changes are made, and it is told what the others changed.
 --
 -- KEYS   meta, log, records, counters, ends
--- ARGV   origin, cursor (-1: asks for no changes), changes told at most, changes remembered, a name for a store that
---        has none yet, what keys of counters begin with, then eight for each write: verb, key, value, amount, origin,
+-- ARGV   origin, cursor (-1: asks for no changes), changes told at most, changes remembered, a name for a life that
+--        begins now, what keys of counters begin with, then eight for each write: verb, key, value, amount, origin,
 --        version, time to live in ms (-1: for ever), 1 if only where there is none
 -- Amounts are texts that nobody computes with here, so that none is rounded.
 if redis.replicate_commands then redis.replicate_commands() end
@@ -75,7 +75,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', ENDS, '-inf', text(now), 'LI
     if string.sub(member, 1, 1) == 'r' then drop_record(key) else drop_counter(key) end
 end
 
-redis.call('HSETNX', META, 'name', fresh)
+redis.call('HSETNX', META, 'life', fresh)
 local told = tonumber(redis.call('HGET', META, 'told') or '0')
 local before = told
 for at = writes, #ARGV, 8 do
@@ -94,7 +94,6 @@ if told > before then redis.call('HSET', META, 'told', text(told)) end
 -- A server that was started anew may have lost what it did not write to its disk in time.
 local server = redis.pcall('INFO', 'server')
 local run = type(server) == 'string' and string.match(server, 'run_id:(%x+)') or ''
-local name = redis.call('HGET', META, 'name') .. '-' .. run
 
 local gap, entries = 0, {}
 if since > told then
@@ -112,4 +111,4 @@ if gap == 0 then
         if f[2] ~= origin then changes[#changes + 1] = {f[4], f[6], f[8], f[10], f[12], f[14], f[16]} end
     end
 end
-return {name, text(last), gap, more and 1 or 0, text(now), changes}
+return {redis.call('HGET', META, 'life'), run, text(last), gap, more and 1 or 0, text(now), changes}

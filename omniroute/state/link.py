@@ -66,7 +66,7 @@ class Link:
         self._why = "not reached yet"
         self._told = False
         """Whether the log has been told how it is."""
-        self._incarnation = ""
+        self._life = self._run_of_server = ""
         self._cursor = 0
         self._woken = asyncio.Event()
         self._stop = asyncio.Event()
@@ -162,7 +162,7 @@ class Link:
         self._woken.clear()
         writes = self._replica.take(BATCH)
         news = await self._exchange(writes, self._cursor)
-        if news.incarnation != self._incarnation:
+        if not self._is_same(news):
             self._replica.acknowledge(writes, set())
             await self._start_over(news)
             return len(writes)
@@ -195,34 +195,42 @@ class Link:
         """Find out whether the store is the one that we know, and send what it has missed."""
         news = await self._exchange([], self._cursor)
         self._pause = FIRST_PAUSE
-        if self._incarnation:
+        if self._life:
             self._set("catching up")
-        if news.incarnation != self._incarnation:
+        if not self._is_same(news):
             await self._start_over(news)
         elif news.gap:
             await self._load(whole=True)
         else:
             self._take_in(news, [])
 
+    def _is_same(self, news: News) -> bool:
+        """Whether nothing can have been lost since we heard from it."""
+        return (news.life, news.run) == (self._life, self._run_of_server)
+
     async def _start_over(self, news: News) -> None:
-        """The store is new to us, or may have lost something: hear what others did in its new life, load what it
-        holds, and give back what we know."""
-        first = not self._incarnation
+        """The store is new to us, or may have lost something: hear what others did meanwhile, load what it holds, and
+        give back what we know."""
+        first, reborn = not self._life, news.life != self._life
         if not first:
             log.warning(
                 "the store (%s) was started anew: what it may have lost is given back", self._store.kind
             )
-            if news.gap:
-                news = await self._exchange([], 0)
-            if not news.gap:
-                self._replica.hear(news.changes)
+            await self._hear_from(0 if reborn else self._cursor)
         await self._load(whole=False)
         if not first:
             known = self._replica.known()
             for start in range(0, len(known), BATCH):
                 await self._exchange_known(known[start : start + BATCH])
         self._replica.tell_all()
-        self._incarnation = news.incarnation
+        self._life, self._run_of_server = news.life, news.run
+
+    async def _hear_from(self, cursor: int) -> None:
+        more = True
+        while more:
+            news = await self._exchange([], cursor)
+            self._replica.hear(news.changes)
+            cursor, more = news.cursor, news.more
 
     async def _exchange_known(self, changes: list[Change]) -> None:
         async with asyncio.timeout(PATIENCE):

@@ -36,7 +36,7 @@ class MemoryStore:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._incarnation = uuid4().hex
+        self._life = uuid4().hex
         self._records: dict[str, tuple[bytes, Ends]] = {}
         self._counters: dict[str, dict[str, tuple[float, int, Ends]]] = {}
         self._log: deque[tuple[str, Change, Ends]] = deque(maxlen=LOG)
@@ -55,7 +55,7 @@ class MemoryStore:
             for origin, (amount, version, end) in parts.items()
             if self._lives(end)
         ]
-        return News(self._incarnation, self._told, [*records, *counts])
+        return News(self._life, self._told, [*records, *counts])
 
     async def exchange(self, origin: str, writes: Sequence[Change], since: int) -> News:
         for write in writes:
@@ -65,10 +65,10 @@ class MemoryStore:
                 self._told += 1
         first = self._told - len(self._log)
         if since < first or since > self._told:
-            return News(self._incarnation, self._told, gap=True)
+            return News(self._life, self._told, gap=True)
         fresh = islice(self._log, since - first, None)
         changes = [self._retold(change, end) for author, change, end in fresh if author != origin]
-        return News(self._incarnation, self._told, changes)
+        return News(self._life, self._told, changes)
 
     async def get(self, key: str) -> bytes | None:
         return self._heap.get(key)

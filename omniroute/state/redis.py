@@ -93,7 +93,7 @@ class RedisStore:
             news, now = await self._ask("", (), -1)
             changes = [record async for record in self._records(now)]
             changes += [count async for count in self._counts(now)]
-        return News(news.incarnation, news.cursor, changes)
+        return News(news.life, news.cursor, changes, run=news.run)
 
     async def exchange(self, origin: str, writes: Sequence[Change], since: int) -> News:
         with _mapped():
@@ -123,10 +123,11 @@ class RedisStore:
         flat: list[Any] = [origin, since, BATCH, LOG, uuid4().hex, self._counter]
         for write in writes:
             flat += _flat(write)
-        name, cursor, gap, more, now, rows = await self._exchange(self._keys, flat)
+        life, run, cursor, gap, more, now, rows = await self._exchange(self._keys, flat)
         at = int(now)
         changes = [_change(row, at) for row in rows]
-        return News(name.decode(), int(cursor), changes, gap=bool(gap), more=bool(more)), at
+        news = News(life.decode(), int(cursor), changes, gap=bool(gap), more=bool(more), run=run.decode())
+        return news, at
 
     async def _records(self, now: int) -> AsyncIterator[Change]:
         async for key, stored in self._client.hscan_iter(self._keys[2], count=1_000):

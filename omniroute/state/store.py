@@ -49,15 +49,17 @@ class Change:
 class News:
     """What others changed since a cursor, in order.
 
-    `incarnation` names the life of the data: another one means that some may have been lost. `gap`: changes in between
-    have been forgotten, load again. `more`: there are more to fetch right now.
+    `life` names the life of the data: another one means that it was lost, and began anew. `run` names that of the
+    server: another one means that the last moments may have been lost. `gap`: changes in between have been forgotten,
+    load again. `more`: there are more to fetch right now.
     """
 
-    incarnation: str
+    life: str
     cursor: int
     changes: list[Change] = field(default_factory=list)
     gap: bool = False
     more: bool = False
+    run: str = ""
 
 
 class Blobs(Protocol):

@@ -26,8 +26,8 @@ def told(news: News) -> list[tuple[object, ...]]:
 async def test_a_new_store_is_empty(world: World) -> None:
     news = await world.one.load()
     assert (news.changes, news.gap, news.more) == ([], False, False)
-    assert news.incarnation
-    assert (await world.two.load()).incarnation == news.incarnation
+    assert news.life
+    assert (await world.two.load()).life == news.life
 
 
 async def test_changes_reach_the_others_in_order_and_are_not_echoed(world: World) -> None:

@@ -24,7 +24,7 @@ def binary() -> str:
 
 
 class RedisServer:
-    """`durable`: every write is on disk before it is answered; else nothing survives the process."""
+    """`durable`: every write is on disk before it is answered; else what was saved last survives the process."""
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self._binary = binary()
@@ -73,11 +73,19 @@ class RedisServer:
         if self._process is not None:
             self._process.send_signal(signal)
 
+    def save(self) -> None:
+        """Write all data to the disk, as it is now."""
+        if not self._says(b"SAVE", b"+OK"):
+            raise RuntimeError("redis-server does not save")
+
     def _answers(self) -> bool:
+        return self._says(b"PING", b"+PONG")
+
+    def _says(self, command: bytes, answer: bytes) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(command + b"\r\n")
+                return connection.recv(64).startswith(answer)
         except OSError:
             return False
 
