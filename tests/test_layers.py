@@ -15,7 +15,7 @@ ROWS: list[set[str]] = [
     {"pipeline", "upstream", "routing"},
     {"stages", "strategies", "transforms"},
     {"engine"},
-    {"server", "cli", "reference", "simulation", "testing", "virtual_time", "__main__"},
+    {"server", "cli", "reference", "importers", "simulation", "testing", "virtual_time", "__main__"},
 ]
 SIBLINGS = {0: set(), 1: {("config", "catalog")}, 3: set()}
 """Rows whose folders do not import each other, with the exceptions."""
