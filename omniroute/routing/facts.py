@@ -45,6 +45,10 @@ class Facts(msgspec.Struct):
     _absent: frozenset[str] = _NOTHING
     _prompt: int = 0
 
+    @property
+    def caller_name(self) -> str:
+        return self.caller.name if self.caller is not None else ""
+
     def needs(self, capabilities: frozenset[str]) -> frozenset[str]:
         """Which of these the request needs. Looks at the bytes first, and reads the request only when they say that it
         could need one."""

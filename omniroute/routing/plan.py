@@ -108,7 +108,7 @@ def account_turn(
             for account in provider.accounts
             if account is candidate
             and account.inactive is None
-            and account_hindrance(account, model, state, now, facts.tokens) is None
+            and account_hindrance(account, model, state, now, facts) is None
         ]
 
     return Turn(f"accounts/{provider.name}", facts, state.rotation, state.health, dice, now, usable)
@@ -201,7 +201,7 @@ class _Planner:
             return Step(target, "out", _why_inactive(provider))
         if caller is not None and caller.thrifty(self.now) and not target.free:
             return Step(target, "out", f"the soft budget of key {caller.name} is spent", cause="budget")
-        hindered = hindrance(target, self.state, self.now, self.facts.tokens)
+        hindered = hindrance(target, self.state, self.now, self.facts)
         if hindered is not None:
             later = hindered.ready_at is not None
             return Step(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from omniroute.routing.directory import Account, Target
+from omniroute.routing.facts import Facts
 from omniroute.state.quota import Allowance
 from omniroute.state.state import State
 
@@ -31,13 +32,13 @@ class Hindrance:
     """A budget that refuses, rather than sending elsewhere."""
 
 
-def hindrance(target: Target, state: State, now: float, tokens: int) -> Hindrance | None:
+def hindrance(target: Target, state: State, now: float, facts: Facts) -> Hindrance | None:
     """Why a target cannot be used now by anybody, or None: its provider, the model, then all of its accounts."""
-    found = _of_provider(target, state, now, tokens)
+    found = _of_provider(target, state, now, facts)
     if found is not None:
         return found
     active = [a for a in target.provider.accounts if a.inactive is None]
-    hindrances = [account_hindrance(a, target.model, state, now, tokens) for a in active]
+    hindrances = [account_hindrance(a, target.model, state, now, facts) for a in active]
     if not hindrances or None in hindrances:
         return None
     return min(
@@ -47,7 +48,7 @@ def hindrance(target: Target, state: State, now: float, tokens: int) -> Hindranc
 
 
 def account_hindrance(
-    account: Account, model: str, state: State, now: float, tokens: int
+    account: Account, model: str, state: State, now: float, facts: Facts
 ) -> Hindrance | None:
     """Why an active account cannot be used for this model now, or None."""
     cooldowns = state.cooldowns
@@ -64,7 +65,7 @@ def account_hindrance(
         if spent is not None:
             return spent
     if account.limit is not None:
-        full = account.limit.full(now, tokens)
+        full = account.limit.full(now, facts.tokens, facts.caller_name)
         if full is not None:
             return _limited(full, now)
     return None
@@ -75,7 +76,7 @@ def _limited(full: tuple[str, float | None], now: float) -> Hindrance:
     return Hindrance("limit", reason, ready if ready is not None else now + SOON)
 
 
-def _of_provider(target: Target, state: State, now: float, tokens: int) -> Hindrance | None:
+def _of_provider(target: Target, state: State, now: float, facts: Facts) -> Hindrance | None:
     provider = target.provider
     blocked = state.breakers.blocked(target.breaker, provider.identity, now)
     if blocked is not None:
@@ -85,7 +86,7 @@ def _of_provider(target: Target, state: State, now: float, tokens: int) -> Hindr
         if spent is not None:
             return spent
     for limit in target.limits:
-        full = limit.full(now, tokens)
+        full = limit.full(now, facts.tokens, facts.caller_name)
         if full is not None:
             return _limited(full, now)
     return None

@@ -100,7 +100,7 @@ class _Attempts:
 
     def _hindered(self, account: Account) -> Hindrance | None:
         state = self._state
-        return account_hindrance(account, self._target.model, state, state.clock(), self._facts.tokens)
+        return account_hindrance(account, self._target.model, state, state.clock(), self._facts)
 
     async def _attempt(self, account: Account, proceed: Handler) -> Reply:
         """One attempt, with leave of the limits and the breaker; what it came to is noted where it belongs."""

@@ -71,7 +71,7 @@ class _Waiter:
         self.limit = limit
         self.caller = caller
         self.tokens = tokens
-        self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
 class Gauge:
@@ -122,6 +122,19 @@ class Gauge:
         self._book.took(self, -1, -tokens)
         self.serve()
 
+    def room(self, caller: str, size: int) -> bool:
+        """Whether one more of that caller may wait: the queue has a place, or another caller has taken more of them."""
+        if self.queued < size:
+            return True
+        own = len(self.waiting.get(caller, ()))
+        return any(len(line) > own + 1 for line in self.waiting.values())
+
+    def make_room(self, size: int) -> None:
+        """The last of whoever has the most places gives one up."""
+        if self.queued >= size:
+            longest = max(self.waiting.values(), key=len)
+            longest.pop().granted.set_result(False)
+
     def join(self, waiter: _Waiter) -> None:
         self.waiting.setdefault(waiter.caller, deque()).append(waiter)
         self.serve()
@@ -154,7 +167,7 @@ class Gauge:
                 del self.waiting[caller]
             if not first.granted.done():
                 self.take(now, first.tokens)
-                first.granted.set_result(None)
+                first.granted.set_result(True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,14 +197,14 @@ class Limit:
             ready = max(ready, gauge.latest + self.min_interval)
         return ready
 
-    def full(self, now: float, tokens: int) -> tuple[str, float | None] | None:
+    def full(self, now: float, tokens: int, caller: str = "") -> tuple[str, float | None] | None:
         """Why a request can neither begin nor wait now, and when one can (None: unknown); None when it can."""
         gauge = self.gauge
         ready = self.free_at(now, tokens)
         if ready <= now and not gauge.waiting:
             return None
         soon = ready - now <= self.wait or ready == math.inf
-        if self.queue and soon and gauge.queued < self.queue:
+        if self.queue and soon and gauge.room(caller, self.queue):
             return None
         reason = f"rate limit of {self.name}: {self._which(now, tokens)}"
         return reason, None if ready == math.inf else max(ready, now)
@@ -220,25 +233,26 @@ class Limit:
         now = clock()
         if self.take(now, tokens):
             return True
-        if self.full(now, tokens) is not None:
+        if self.full(now, tokens, caller) is not None:
             return False
+        self.gauge.make_room(self.queue)
         waiter = _Waiter(self, caller, tokens)
         self.gauge.join(waiter)
         try:
             async with asyncio.timeout(self.wait):
-                await waiter.granted
+                return await waiter.granted
         except TimeoutError:
             return self._given_up(waiter)
         except asyncio.CancelledError:
             if self._given_up(waiter):
                 self.gauge.give_back(clock(), tokens)
             raise
-        return True
 
     def _given_up(self, waiter: _Waiter) -> bool:
         """Leave the queue; whether it was let in at the very last moment all the same."""
         self.gauge.quit(waiter)
-        return waiter.granted.done() and not waiter.granted.cancelled()
+        granted = waiter.granted
+        return granted.done() and not granted.cancelled() and granted.result()
 
 
 class LimitBook:

@@ -101,6 +101,36 @@ async def test_a_queue_is_fair_between_callers() -> None:
     assert order[:7] == ["many", "many", "few", "many", "few", "many", "few"]
 
 
+def test_a_full_queue_has_room_for_who_has_less_in_it() -> None:
+    async def run() -> list[str]:
+        found = limit(concurrency=1, queue=4, wait=1e6)
+        told: list[str] = []
+
+        async def one(caller: str) -> None:
+            admitted = await found.admit(virtual_time.clock, caller, 0)
+            told.append(f"{caller} {'in' if admitted else 'refused'}")
+            if admitted:
+                await asyncio.sleep(1)
+                found.gauge.leave(virtual_time.clock(), 0)
+
+        async with asyncio.TaskGroup() as tasks:
+            for caller in ("many", "many", "many", "many", "many", "many", "few", "few", "few"):
+                tasks.create_task(one(caller))
+        return told
+
+    assert virtual_time.run(run()) == [
+        "many in",
+        "many refused",  # the queue is full of its own
+        "few refused",  # two places each are fair
+        "many refused",  # gave up its place for `few`
+        "many refused",
+        "many in",
+        "few in",
+        "many in",
+        "few in",
+    ]
+
+
 def test_a_waiter_that_leaves_takes_nothing() -> None:
     async def run() -> tuple[int, int, float]:
         found = limit(concurrency=1, queue=9, wait=1e6)
