@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from omniroute.config.load import Loaded
-from omniroute.errors import Problem, Refused, UpstreamError
+from omniroute.errors import Problem, Refused, UnsupportedContent, UpstreamError
 from omniroute.pipeline.compile import Pipeline
 from omniroute.pipeline.exchange import Endpoint, Exchange, IdSource, Reply, Request, not_json, refusal
 from omniroute.pipeline.keys import Keyring, presented_key
@@ -85,6 +85,8 @@ class Generation:
             peek, malformed = Peek(peek.model[:LONGEST_MODEL], peek.stream), malformed or _LONG_MODEL
         exchange = Exchange(request, endpoint, peek, ids)
         exchange.malformed = malformed
+        if seen.strange:
+            _adopt(exchange)
         exchange.config = self.tag
         return exchange
 
@@ -123,6 +125,18 @@ class Generation:
             except Exception:
                 # The answer is out: an observer that fails (it may be a plugin) must not undo it.
                 log.exception("an observer of request %s failed", exchange.request.id)
+
+
+def _adopt(exchange: Exchange) -> None:
+    """Put a body that came in another format's words into those of the endpoint's."""
+    try:
+        exchange.replace(exchange.wire.adopt(exchange.doc))
+    except Refused as error:
+        exchange.malformed = error.problem
+    except UnsupportedContent as error:
+        exchange.malformed = Problem(
+            kind="invalid_request", code="unsupported_content", message=str(error), param=error.path
+        )
 
 
 def _malformed(body: bytes, error: Exception) -> Problem:

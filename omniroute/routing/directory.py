@@ -28,6 +28,9 @@ def _unlimited(name: str, model: Model) -> Limit | None:
     return None
 
 
+LONG_CONTEXT = "[1m]"
+"""What Claude Code adds to the name of a model whose context of a million tokens it wants to use."""
+
 OPEN_MODELS_KEPT = 2000
 """Targets of open model lists that a provider remembers."""
 
@@ -303,6 +306,8 @@ class Directory:
     def find(self, name: str) -> Found | None:
         """What `name` means, by the order of CONFIG 7, or None."""
         found = self._find(name, depth=0)
+        if found is None and name.endswith(LONG_CONTEXT):
+            found = self._find(name.removesuffix(LONG_CONTEXT), depth=0)
         if found is None and self.default is not None and name != self.default:
             behind = self._find(self.default, depth=1)
             return Found(behind.of, "default") if behind is not None else None

@@ -36,8 +36,8 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
+from omniroute.wire.pairing import NO_RESULT
 
-NO_RESULT = "No result: this call was not answered."
 GO_ON = "Go on exactly where your last message ends, without repeating any of it."
 BEGINNING = "(The conversation begins with the assistant.)"
 

@@ -29,6 +29,7 @@ from omniroute.wire.conversation import (
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.names import NameMap
 from omniroute.wire.ndjson import LineSplitter, line
+from omniroute.wire.pairing import paired
 from omniroute.wire.sse import EventSplitter, frame
 
 encode = msgspec.json.Encoder().encode
@@ -47,6 +48,8 @@ def translate_request(
     talk: Conversation, client: Wire, target: Wire, dialect: Dialect, notes: Notes
 ) -> tuple[Doc, NameMap]:
     """The body for a target of another wire, and the names that were changed on the way."""
+    if target.wants_pairs:
+        talk = paired(talk, notes)
     names = NameMap.of(talk, client, target)
     document = target.write_request(names.outward(talk), dialect, notes)
     if target.model_in_body:

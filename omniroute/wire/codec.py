@@ -36,10 +36,14 @@ class NameRule(NamedTuple):
 
 
 class Peek(NamedTuple):
-    """What every request is asked: the model's name, and whether the answer is to be streamed."""
+    """What every request is asked: the model's name, and whether the answer is to be streamed.
+
+    `strange`: the body is one of another wire (see `Wire.adopt`).
+    """
 
     model: str
     stream: bool
+    strange: bool = False
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +176,8 @@ class Wire(ABC):
     """HTTP status that clients of this wire do not know → the one that says the same to them."""
     limits: ClassVar[Family | None] = None
     """In whose headers clients of this wire look for their rate limits."""
+    wants_pairs: ClassVar[bool] = False
+    """Whether a request is refused in which a call has no result, or a result no call."""
     namespaces: ClassVar[bool] = False
     """Whether tools may stand in named groups; elsewhere the bridge makes one name of both."""
 
@@ -187,6 +193,10 @@ class Wire(ABC):
     @abstractmethod
     def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
         """The body for a target of this wire; never changes `talk` (a fallback writes it again)."""
+
+    def adopt(self, doc: Doc) -> Doc:
+        """A request of this wire, made of one that came in another wire's words. Raises as `read_request` does."""
+        return doc
 
     def count_request(self, doc: Doc, model: str) -> Doc:
         """The body for the count endpoint, made of one for an answer."""

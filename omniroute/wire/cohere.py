@@ -49,6 +49,7 @@ class Cohere(Wire):
     """Cohere's own chat API, with documents, citations and thinking; for providers, not for clients."""
 
     name: ClassVar[str] = WIRE
+    wants_pairs: ClassVar[bool] = True
     reasoning_keys: ClassVar[tuple[str, ...]] = ("thinking",)
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_", 128, "a-zA-Z_")
 

@@ -59,6 +59,7 @@ class Gemini(Wire):
     """Google's `generateContent`, its stream and `countTokens`; the model stands in the path."""
 
     name: ClassVar[str] = "gemini"
+    wants_pairs: ClassVar[bool] = True
     model_in_body: ClassVar[bool] = False
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_.:-", 64, first="a-zA-Z_")
     reasoning_keys: ClassVar[tuple[str, ...]] = ("generationConfig", "generation_config")

@@ -21,6 +21,7 @@ from omniroute.wire import (
     openai_chat_request,
     openai_chat_stream,
     openai_chat_writer,
+    openai_responses_request,
 )
 from omniroute.wire.codec import (
     Dialect,
@@ -43,7 +44,12 @@ from omniroute.wire.rate_limit_headers import Family
 class _Peeked(msgspec.Struct):
     model: str
     stream: bool | None = None
+    messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
 
+
+_OPENAI = frozenset({"developer_role", "custom_tools", "allowed_tools", "max_completion_tokens"})
+"""What OpenAI's own Chat Completions knows: nothing is to be lost before the target is known."""
 
 _PEEKER = msgspec.json.Decoder(_Peeked)
 
@@ -53,6 +59,7 @@ class OpenAIChat(Wire):
     """OpenAI Chat Completions: `POST /chat/completions`."""
 
     name: ClassVar[str] = WIRE
+    wants_pairs: ClassVar[bool] = True
     limits: ClassVar[Family | None] = "openai"
     reasoning_keys: ClassVar[tuple[str, ...]] = ("reasoning_effort", "reasoning", "thinking")
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
@@ -62,7 +69,12 @@ class OpenAIChat(Wire):
 
     def peek(self, raw: bytes) -> Peek:
         seen = _PEEKER.decode(raw)
-        return Peek(seen.model, bool(seen.stream))
+        return Peek(seen.model, bool(seen.stream), not seen.messages and bool(seen.input))
+
+    def adopt(self, doc: Doc) -> Doc:
+        """Cursor sends the body of a Responses request here, and expects an answer of Chat Completions."""
+        talk = openai_responses_request.read_request(doc)
+        return openai_chat_request.write_request(talk, Dialect(model=talk.model, quirks=_OPENAI), Notes())
 
     def read_request(self, doc: Doc) -> Conversation:
         return openai_chat_request.read_request(doc)

@@ -51,6 +51,7 @@ class OpenAIResponses(Wire):
     """OpenAI's Responses API, with its items, encrypted reasoning and numbered events."""
 
     name: ClassVar[str] = WIRE
+    wants_pairs: ClassVar[bool] = True
     limits: ClassVar[Family | None] = "openai"
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 64)
