@@ -108,7 +108,7 @@ def test_claude_code_gets_its_own_request_back(index: int) -> None:
     body = json.loads((clients / "claude-code.json").read_text())["requests"][index]["body"]
     talk = WIRE.read_request(body)
     assert plain(written(talk)) == plain(body)
-    assert WIRE.peek(json.dumps(body).encode()) == (body["model"], True)
+    assert WIRE.peek(json.dumps(body).encode())[:2] == (body["model"], True)
     said = [p.text for t in talk.turns for p in t.parts if isinstance(p, Text)]
     assert not any(text.startswith("x-anthropic-billing-header") for text in said)
     roles = [turn.role for turn in talk.turns]
@@ -181,7 +181,7 @@ def test_unknown_content_is_never_lost_in_silence() -> None:
     ],
 )
 def test_peek(raw: bytes, peeked: tuple[str, bool]) -> None:
-    assert WIRE.peek(raw) == peeked
+    assert WIRE.peek(raw)[:2] == peeked
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"model":3}', b"{"])

@@ -121,7 +121,7 @@ def test_requests_of_real_clients(client: str) -> None:
     folder = recordings.require("clients")
     for sent in json.loads((folder / f"{client}.json").read_text())["requests"]:
         talk = WIRE.read_request(sent["body"])
-        assert WIRE.peek(json.dumps(sent["body"]).encode()) == (talk.model, talk.stream)
+        assert WIRE.peek(json.dumps(sent["body"]).encode())[:2] == (talk.model, talk.stream)
         notes = Notes()
         out = WIRE.write_request(talk, Dialect(), notes)
         assert notes.dropped == []
@@ -594,7 +594,7 @@ def test_other_content_of_answers(part: Part, key: str, value: Any, dropped: lis
     ],
 )
 def test_peek(raw: bytes, peek: Any) -> None:
-    assert WIRE.peek(raw) == peek
+    assert WIRE.peek(raw)[:2] == peek
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"{}", b'{"model":1}', b'{"model":"a","stream":"yes"}'])
