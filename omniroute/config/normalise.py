@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from omniroute.config.cassettes import Cassette
 from omniroute.config.faults import Faults
 from omniroute.config.marks import Bare, Map, Mark, Seq, Unresolved, ignored
 from omniroute.config.reader import typed
@@ -43,6 +44,7 @@ SHORT: Mapping[type, tuple[type, str]] = {
     Combo: (list, "targets"),
     Pipeline: (list, "stages"),
     ComboTarget: (str, "model"),
+    Cassette: (str, "file"),
     Faults: (list, "script"),
     FormatEndpoint: (str, "base_url"),
     ProviderAuth: (str, "type"),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from omniroute.config.cassettes import Cassette
 from omniroute.config.faults import Faults
 from omniroute.config.secrets import Secret
 from omniroute.config.units import Count, Duration, Money, Size
@@ -346,6 +347,9 @@ class Provider(Options, frozen=True, kw_only=True):
         TransportName, option("How it is reached: `http`, or a built-in one such as `demo`.")
     ] = "http"
     faults: Annotated[Faults | None, option("Faults to rehearse, around the transport.")] = None
+    cassette: Annotated[
+        Cassette | None, option("A recording to play back, around the transport; or its file.")
+    ] = None
     auth: ProviderAuth = ProviderAuth()
     headers: Annotated[dict[str, HeaderText], option("Headers sent with every request.")] = {}
     prefix: Annotated[tuple[str, ...], option("Short names before the slash of a model name.")] = ()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -66,7 +67,7 @@ class Workshop:
 def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
     """The generation of these settings. Raises `ConfigError` for what only building can find."""
     settings = loaded.settings
-    parts = _Builder(settings, workshop)
+    parts = _Builder(settings, workshop, loaded.folder)
     directory = parts.directory()
     keyring = Keyring(settings.keys, settings.auth.required, parts.allowances.caller)
     site = Site(
@@ -93,8 +94,9 @@ def build(loaded: Loaded, number: int, workshop: Workshop) -> Generation:
 
 
 class _Builder:
-    def __init__(self, settings: Settings, workshop: Workshop) -> None:
+    def __init__(self, settings: Settings, workshop: Workshop, folder: Path) -> None:
         self._settings = settings
+        self._folder = folder
         self._workshop = workshop
         self._registry = workshop.registry
         self.allowances = Allowances(settings, workshop.state)
@@ -133,7 +135,10 @@ class _Builder:
     def transports(self) -> Mapping[str, Transport]:
         """By provider: the one of its kind, which many share, under what the provider puts around it."""
         layers, transport = self._workshop.layers, self._workshop.transport
-        return {n: layers.around(n, p, transport(p.transport)) for n, p in self._settings.providers.items()}
+        return {
+            name: layers.around(name, p, transport(p.transport), self._folder)
+            for name, p in self._settings.providers.items()
+        }
 
     # ── providers ────────────────────────────────────────────────────────────────────────────────
 

@@ -23,6 +23,7 @@ from omniroute.pipeline.record import Record
 from omniroute.registry import Registry
 from omniroute.state.state import State
 from omniroute.transforms.expressions import condition
+from omniroute.upstream.layers import Layers
 from omniroute.upstream.transport import Transport
 
 log = logging.getLogger("omniroute")
@@ -44,7 +45,8 @@ class ReloadResult(msgspec.Struct, kw_only=True):
 class Runtime:
     """One gateway's configuration over time. `generation` is the current one; readers take it once a request.
 
-    `swapped` is told of every generation that begins to serve.
+    `swapped` is told of every generation that begins to serve; `layers` is what stands around transports; `stand_ins`
+    makes up for secrets that are missing here.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Runtime:
         write_record: Callable[[Record], None],
         lenient: bool = False,
         swapped: Callable[[Generation], None] | None = None,
+        layers: Layers | None = None,
+        stand_ins: bool = False,
     ) -> None:
         self.path = path
         self.state = state
@@ -65,6 +69,7 @@ class Runtime:
         self.last_success = 0.0
         self._env = env
         self._lenient = lenient
+        self._stand_ins = stand_ins
         self._swapped = swapped
         self._latest: Draft | None = None
         self._lock = asyncio.Lock()
@@ -72,7 +77,7 @@ class Runtime:
         self._catalogue = read_catalogue()
         self._memory = Memory()
         self._transports: dict[str, Transport] = {}
-        self._workshop = Workshop(registry, state, self._transport, write_record)
+        self._workshop = Workshop(registry, state, self._transport, write_record, layers or Layers())
         self._generation: Generation | None = None
         self._started_with: Loaded | None = None
         self._older: list[Generation] = []
@@ -159,6 +164,7 @@ class Runtime:
             catalogue=self._catalogue,
             condition=condition,
             memory=self._memory,
+            stand_ins=self._stand_ins,
         )
         return finish(self._latest)
 

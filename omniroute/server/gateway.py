@@ -29,6 +29,7 @@ from omniroute.server.log import LogSink, tell_transition
 from omniroute.server.metrics import Metrics
 from omniroute.server.storage import open_state
 from omniroute.state.state import State
+from omniroute.upstream.layers import Layers
 
 log = logging.getLogger("omniroute")
 
@@ -37,7 +38,11 @@ ADMIN = "/-/"
 
 
 class Gateway:
-    """`start`, then `stop`. `urls` are the addresses it really listens on (port 0 in the config takes a free one)."""
+    """`start`, then `stop`. `urls` are the addresses it really listens on (port 0 in the config takes a free one).
+
+    `layers` stand around the transports, `stand_ins` make up for secrets that are missing here. Where it is not
+    `lasting` its state is its own, whatever store the configuration names.
+    """
 
     def __init__(
         self,
@@ -51,11 +56,15 @@ class Gateway:
         watch: bool = True,
         lenient: bool = False,
         reuse_port: bool = False,
+        layers: Layers | None = None,
+        stand_ins: bool = False,
+        lasting: bool = True,
     ) -> None:
         self.sink = sink if sink is not None else LogSink()
         self.state = state if state is not None else State()
         registry = registry if registry is not None else load()
         self._env = env if env is not None else os.environ
+        self._lasting = lasting
         self.runtime = Runtime(
             path,
             env=self._env,
@@ -64,6 +73,8 @@ class Gateway:
             write_record=self.sink.write,
             lenient=lenient,
             swapped=self._serves,
+            layers=layers,
+            stand_ins=stand_ins,
         )
         self.urls: list[str] = []
         self.admin_urls: list[str] = []
@@ -92,7 +103,8 @@ class Gateway:
         generation = await self.runtime.start()
         settings = generation.loaded.settings
         self._refuse_to_be_open(settings)
-        await open_state(self.state, settings, self.runtime.registry, self._env)
+        if self._lasting:
+            await open_state(self.state, settings, self.runtime.registry, self._env)
         try:
             await self._open(settings.server)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from urllib.parse import parse_qsl
 
@@ -171,5 +172,5 @@ class _ByProvider(Layers):
         super().__init__()
         self._transport = transport
 
-    def around(self, provider: str, settings: Provider, transport: Transport) -> Transport:
+    def around(self, provider: str, settings: Provider, transport: Transport, folder: Path) -> Transport:
         return self._transport(provider, settings)
