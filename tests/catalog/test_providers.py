@@ -29,13 +29,14 @@ WIRES = {
     "ollama",
     "cohere",
     "bedrock-converse",
+    "anthropic-vertex",
 }
 LEVELS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 IDS = """
     alibaba alibaba-cn anthropic bedrock cerebras chutes cohere deepinfra deepseek demo fault fireworks gemini glm glm-cn groq
     huggingface hyperbolic kimi kimi-cn llama-cpp lmstudio minimax minimax-cn mistral nebius nvidia ollama
-    ollama-cloud openai openrouter perplexity sambanova siliconflow siliconflow-cn together vercel-gateway vllm xai
+    ollama-cloud openai openrouter perplexity sambanova siliconflow siliconflow-cn together vercel-gateway vertex vertex-claude vllm xai
 """.split()
 
 LOCAL = "llama-cpp lmstudio ollama vllm".split()

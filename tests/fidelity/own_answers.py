@@ -309,6 +309,7 @@ PLAIN: dict[str, Doc] = {
     "anthropic-messages": MESSAGE,
     "gemini": GEMINI,
     "bedrock-converse": CONVERSE,
+    "anthropic-vertex": MESSAGE,
 }
 STREAMS: dict[str, list[str] | list[bytes]] = {
     "openai-chat": CHAT_STREAM,
@@ -316,6 +317,7 @@ STREAMS: dict[str, list[str] | list[bytes]] = {
     "anthropic-messages": _anthropic_stream(),
     "gemini": GEMINI_STREAM,
     "bedrock-converse": _converse_stream(),
+    "anthropic-vertex": _anthropic_stream(),
 }
 CUT_AFTER = {
     "openai-chat": 4,
@@ -323,6 +325,7 @@ CUT_AFTER = {
     "anthropic-messages": 8,
     "gemini": 3,
     "bedrock-converse": 7,
+    "anthropic-vertex": 8,
 }
 """So many events of each stream bring the thought and the text, and no more."""
 
@@ -339,6 +342,7 @@ LIMITED: dict[str, Doc] = {
     "anthropic-messages": {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}},
     "gemini": {"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}},
     "bedrock-converse": {"message": "Slow down."},
+    "anthropic-vertex": {"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}},
 }
 """A refusal with 429 in each format."""
 

@@ -29,6 +29,7 @@ WIRE_OF_FOLDER = {
     "gemini-stream": "gemini",
     "bedrock-converse": "bedrock-converse",
     "bedrock-converse-stream": "bedrock-converse",
+    "anthropic-vertex": "anthropic-vertex",
 }
 """The folders of recordings that are replayed, and the wire format that their upstream speaks."""
 
@@ -38,6 +39,7 @@ PROVIDER_OF = {
     "anthropic-messages": "anthropic",
     "gemini": "gemini",
     "bedrock-converse": "converse",
+    "anthropic-vertex": "claude-in-vertex",
 }
 """The name of the gateway's provider for an upstream of each wire format."""
 
@@ -50,10 +52,12 @@ BASE = {
     "anthropic-messages": "/v1",
     "gemini": "/v1beta",
     "bedrock-converse": "",
+    "anthropic-vertex": "/v1/projects/p/locations/l/publishers/anthropic",
 }
 
 MODELS = {
     "bedrock-converse": ', models: {"*": {capabilities: [tools, vision, pdf, thinking, json_schema]}}',
+    "anthropic-vertex": ', models: {"*": {capabilities: [tools, vision, pdf, thinking, json_schema]}}',
 }
 """What is known of models where the provider's name leads to no catalogue entry that says it."""
 
@@ -61,7 +65,9 @@ HOP_BY_HOP = frozenset(
     "connection content-encoding content-length date keep-alive server set-cookie transfer-encoding".split()
 )
 
-PATH_MODEL = re.compile(r"/models/(.+):(?:streamG|g)enerateContent$|/model/(.+)/converse(?:-stream)?$")
+PATH_MODEL = re.compile(
+    r"/models/(.+):(?:(?:streamG|g)enerateContent|rawPredict|streamRawPredict)$|/model/(.+)/converse(?:-stream)?$"
+)
 
 
 def names(wires: Iterable[str] = ()) -> list[str]:
@@ -175,6 +181,7 @@ PLAIN = {
     "anthropic-messages": read_anthropic.read,
     "gemini": read_gemini.read,
     "bedrock-converse": read_bedrock.read,
+    "anthropic-vertex": read_anthropic.read,
 }
 STREAMED = {
     "openai-chat": read_chat.read_stream,
@@ -182,6 +189,7 @@ STREAMED = {
     "anthropic-messages": read_anthropic.read_stream,
     "gemini": read_gemini.read_stream,
     "bedrock-converse": read_bedrock.read_stream,
+    "anthropic-vertex": read_anthropic.read_stream,
 }
 FAILED = {
     "openai-chat": read_chat.error,
@@ -189,6 +197,7 @@ FAILED = {
     "anthropic-messages": read_anthropic.error,
     "gemini": read_gemini.error,
     "bedrock-converse": read_bedrock.error,
+    "anthropic-vertex": read_anthropic.error,
 }
 
 

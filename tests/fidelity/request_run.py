@@ -29,6 +29,7 @@ READ: dict[str, Callable[[dict[str, Any]], Request]] = {
     "anthropic-messages": request_anthropic.read,
     "gemini": request_gemini.read,
     "bedrock-converse": request_bedrock.read,
+    "anthropic-vertex": request_anthropic.read,
 }
 
 PATHS = {
@@ -80,6 +81,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
     },
 }
+ANSWERS["anthropic-vertex"] = ANSWERS["anthropic-messages"]
 
 Verdict = Literal["pass", "told", "refused", "fail"]
 
@@ -100,6 +102,8 @@ def wire_of_path(path: str) -> str:
     """The format of an upstream that was called."""
     if path.endswith(("/converse", "/converse-stream")):
         return "bedrock-converse"
+    if path.endswith("awPredict"):
+        return "anthropic-vertex"
     return next((wire for wire, end in PATHS.items() if path.endswith(end)), "gemini")
 
 
@@ -170,20 +174,24 @@ def judge(
     return Sent(id, client, target, "told" if found else "pass", told, tuple(f"{f}: {w}" for f, w in found))
 
 
+COOL = ("bedrock-converse", "anthropic-vertex")
+"""Formats whose temperatures end at 1."""
+
+
 def lawful(difference: tuple[str, str], target: str, expected: Request, got: Request) -> bool:
     """The least output that the Responses API takes is 16 tokens. Converse has no word for "no tool": none is there;
-    it wants all tools declared that earlier turns called; and its temperatures end at 1."""
+    and it wants all tools declared that earlier turns called."""
     field, words = difference
     if target == "openai-responses":
         return field == "max_tokens" and words.endswith("became 16")
+    if field == "temperature" and target in COOL:
+        return expected.sampling[field] > 1 and got.sampling.get(field) == 1
     if target != "bedrock-converse":
         return False
     barred = expected.choice is not None and expected.choice[0] == "none"
     if field in ("tools", "tool_choice") and barred:
         return not got.tools
-    if field == "tools":
-        return not expected.tools and set(got.tools) == {name for name, _ in expected.calls}
-    return field == "temperature" and expected.sampling["temperature"] > 1 and got.sampling.get(field) == 1
+    return field == "tools" and not expected.tools and set(got.tools) == {name for name, _ in expected.calls}
 
 
 def _message(text: str) -> str:

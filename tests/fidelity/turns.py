@@ -110,6 +110,7 @@ FINDERS = {
     "anthropic-messages": _anthropic,
     "gemini": _gemini,
     "bedrock-converse": _bedrock,
+    "anthropic-vertex": _anthropic,
 }
 
 

@@ -82,7 +82,9 @@ class DemoTransport:
     """Answers what any of `wires` asks, at the paths that they themselves give."""
 
     def __init__(self, wires: list[Wire]) -> None:
-        self._routes = [route for wire in wires for route in _routes(wire)]
+        routes = [route for wire in wires for route in _routes(wire)]
+        # A path without a model's name is none of a model that is called so.
+        self._routes = sorted(routes, key=lambda route: "model" in route.path.groupindex)
 
     async def send(self, outbound: Outbound) -> Inbound:
         path = outbound.url.partition(":")[2].partition("?")[0]

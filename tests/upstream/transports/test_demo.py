@@ -56,7 +56,7 @@ UNSIGNED = ("cohere", "ollama")
 """Formats that have reasoning but no place for a signature of it."""
 UNCOUNTED = ("bedrock-converse",)
 """Formats that do not say how many tokens were thought."""
-IN_WORDS = ("anthropic-messages", "bedrock-converse")
+IN_WORDS = ("anthropic-messages", "anthropic-vertex", "bedrock-converse")
 """Formats that ask for JSON in words, where the target is not known to know schemas."""
 SIGNED = [name for name in ALL if name not in UNSIGNED]
 DIALECT = Dialect(
