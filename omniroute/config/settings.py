@@ -97,7 +97,11 @@ class Server(Options, frozen=True, kw_only=True):
     ] = ()
     cors: Cors = Cors()
     data_dir: Annotated[
-        str | None, option("Folder for what the gateway keeps; ~/.omniroute if not set.", reload="restart")
+        str | None,
+        option(
+            "Folder for what the gateway keeps; OMNIROUTE_DATA_DIR or ~/.omniroute if not set.",
+            reload="restart",
+        ),
     ] = None
 
 
@@ -502,7 +506,12 @@ class Settings(Options, frozen=True, kw_only=True):
     include: Annotated[tuple[str, ...], option("More files (globs, relative to this one).")] = ()
     server: Server = Server()
     store: Annotated[
-        Secret, option("Where state lives: memory, sqlite:PATH, redis://…", secret=True, reload="restart")
+        Secret,
+        option(
+            "Where state lives: `memory`, `sqlite:PATH` (kept, and shared by workers) or `redis://…` (shared by machines).",
+            secret=True,
+            reload="restart",
+        ),
     ] = Secret("memory")
     auth: Auth = Auth()
     keys: Annotated[dict[Name, Key], option("Keys of clients, by name.")] = {}

@@ -102,6 +102,7 @@ class Cache:
     def drawer(self, kind: str, entries: int, bytes: int) -> Drawer:
         """A kind of kept answers, such as `exact`, for one who keeps at most so many and so large."""
         index = self._indexes.setdefault(kind, Index())
+        self._blobs.reserve(kind, entries, bytes)
         return Drawer(kind, index, self._blobs, self._clock, entries, bytes)
 
     def sizes(self) -> dict[str, tuple[int, int]]:

@@ -21,6 +21,11 @@ class Heap:
     def __len__(self) -> int:
         return len(self._values)
 
+    def widen(self, most: int, most_bytes: int) -> None:
+        """Make room for so many more, and so much more."""
+        self._most += most
+        self._most_bytes += most_bytes
+
     def get(self, key: str) -> bytes | None:
         found = self._values.pop(key, None)
         if found is None:

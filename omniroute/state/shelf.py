@@ -27,6 +27,7 @@ class Shelf:
         self._here: Callable[[], bool] = lambda: False
         self._failed: Callable[[str], None] = lambda why: None
         self._due: Callable[[], None] = lambda: None
+        self._reserved: dict[str, tuple[int, int]] = {}
         self._dropped: set[str] = set()
 
     @property
@@ -48,6 +49,14 @@ class Shelf:
 
     def detach(self) -> None:
         self._store = None
+
+    def reserve(self, who: str, entries: int, bytes: int) -> None:
+        """Have room in memory for so many values of somebody, and so many bytes; what was reserved before for the same
+        one stays, if it is more."""
+        before = self._reserved.get(who, (0, 0))
+        wanted = (max(before[0], entries), max(before[1], bytes))
+        self._heap.widen(wanted[0] - before[0], wanted[1] - before[1])
+        self._reserved[who] = wanted
 
     async def get(self, key: str) -> bytes | None:
         found = self._heap.get(key)

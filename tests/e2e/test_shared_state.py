@@ -142,6 +142,22 @@ async def test_a_breaker_that_opens_at_one_is_open_at_the_other(store: str) -> N
         assert (await state(b, "breakers")).keys() == (await state(a, "breakers")).keys()
 
 
+async def test_an_answer_that_one_keeps_the_other_gives(store: str) -> None:
+    def cached(config: str) -> str:
+        stages = (
+            "[auth, filter, {stage: cache, exact: {deterministic_only: false}}, route, translate, retry, log]"
+        )
+        return f"{config}pipelines: {{chat: {{endpoints: [chat], stages: {stages}}}}}\n"
+
+    async with FakeUpstream([Scripted(json=chat())]) as up, two(store, up, cached) as (a, b):
+        told = []
+        for gw in (a, b):
+            _, said, headers = await post(gw, *call("openai-chat", "up/m"), **KEY)
+            told.append((headers["X-OmniRoute-Cache"], said["choices"][0]["message"]["content"]))
+        assert told == [("MISS", "ciao"), ("HIT", "ciao")]
+        assert len(up.requests) == 1
+
+
 async def test_a_conversation_goes_on_at_the_other(store: str) -> None:
     async with FakeUpstream(responder("ciao")) as up, two(store, up) as (a, b):
         async with sdk(a) as at_a, sdk(b) as at_b:

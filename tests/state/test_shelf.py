@@ -62,6 +62,16 @@ async def test_without_a_store_values_stay_here() -> None:
     assert await shelf.get("a") is None
 
 
+async def test_room_is_made_for_those_who_ask() -> None:
+    shelf = Shelf(Now(), Heap(Now(), most=2, most_bytes=100))
+    for _ in range(2):
+        shelf.reserve("cache", entries=3, bytes=1_000)
+    shelf.reserve("cache", entries=1, bytes=10)
+    for key in "abcdef":
+        await shelf.put(key, b"x" * 110, ttl=10)
+    assert [await shelf.get(key) is not None for key in "abcdef"] == [False, True, True, True, True, True]
+
+
 async def test_two_shelves_on_one_store_see_the_same() -> None:
     now = Now()
     store = MemoryStore(now)
