@@ -78,6 +78,10 @@ class Account:
         """Accounts of a provider cost the same."""
         return None
 
+    @property
+    def purses(self) -> tuple[tuple[Allowance, ...], ...]:
+        return (self.allowances,)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upstream:
@@ -218,6 +222,10 @@ class Target:
     @property
     def price(self) -> Price | None:
         return self.facts.price
+
+    @property
+    def purses(self) -> tuple[tuple[Allowance, ...], ...]:
+        return tuple(account.allowances for account in self.provider.accounts if account.inactive is None)
 
     @property
     def free(self) -> bool:

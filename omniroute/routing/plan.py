@@ -111,7 +111,9 @@ def account_turn(
             and account_hindrance(account, model, state, now, facts) is None
         ]
 
-    return Turn(f"accounts/{provider.name}", facts, state.rotation, state.health, dice, now, usable)
+    return Turn(
+        f"accounts/{provider.name}", facts, state.rotation, state.health, state.ledger, dice, now, usable
+    )
 
 
 def combo_turn(
@@ -123,7 +125,7 @@ def combo_turn(
     usable: Usable | None = None,
 ) -> Turn:
     """The turn in which the members of a combo are ordered."""
-    return Turn(f"combo/{combo.name}", facts, state.rotation, state.health, dice, now, usable)
+    return Turn(f"combo/{combo.name}", facts, state.rotation, state.health, state.ledger, dice, now, usable)
 
 
 @dataclass(slots=True)

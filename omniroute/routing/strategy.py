@@ -16,6 +16,7 @@ from omniroute.config.settings import Price, Spec, Tier
 from omniroute.declare import Options
 from omniroute.routing.facts import Facts
 from omniroute.state.health import Health
+from omniroute.state.quota import Allowance, Ledger
 from omniroute.state.rotation import Rotation
 
 UNKNOWN = float("inf")
@@ -31,6 +32,10 @@ class Leaf(Protocol):
     def tier(self) -> Tier: ...
     @property
     def price(self) -> Price | None: ...
+    @property
+    def purses(self) -> Sequence[Sequence[Allowance]]:
+        """The quotas of each account that it can be used with."""
+        ...
 
 
 class Candidate(Protocol):
@@ -60,6 +65,7 @@ class Turn(msgspec.Struct, frozen=True):
     facts: Facts
     rotation: Rotation
     health: Health
+    ledger: Ledger
     dice: random.Random
     now: float
     usable: Usable | None = None
@@ -71,6 +77,14 @@ class Turn(msgspec.Struct, frozen=True):
         """The lowest figure of the leaves that can be used now; of all of them where none can."""
         leaves = self.usable(candidate) if self.usable is not None else ()
         return min([figure(leaf) for leaf in leaves or candidate.leaves], default=UNKNOWN)
+
+    def left(self, leaf: Leaf) -> float:
+        """The share (0 to 1) that is left of the quotas of a leaf: of those of the account that has most."""
+        shares = [min([self._left(a) for a in purse], default=1.0) for purse in leaf.purses]
+        return max(shares, default=1.0)
+
+    def _left(self, allowance: Allowance) -> float:
+        return self.ledger.standing(allowance, self.now).left / allowance.limit if allowance.limit else 0.0
 
 
 class Strategy(Protocol):

@@ -26,6 +26,9 @@ from omniroute.state.state import State
 
 EXPLAIN = "x-omniroute-explain"
 
+SHORTEST = 0.05
+"""Seconds of the shortest wait for a target that rests."""
+
 
 @stage("route", gives=["target"], example="route")
 class Route(Options, frozen=True, kw_only=True):
@@ -47,46 +50,75 @@ class Route(Options, frozen=True, kw_only=True):
             if asked:
                 body = msgspec.json.encode(explanation(made, state.clock()))
                 return Reply(200, body=body, headers={"Content-Type": "application/json"})
-            made = await _wait_for_one(made, facts, directory, state)
             exchange.plan = made
-            return await _Journey(exchange, facts, made, state).through(proceed, directory)
+            return await _Journey(exchange, facts, made, directory, state).through(proceed)
 
         return Around(run)
-
-
-async def _wait_for_one(made: Plan, facts: Facts, directory: Directory, state: State) -> Plan:
-    """A short rest of all targets may be waited for, where the combo allows it."""
-    combo = made.combo
-    if combo is None or not combo.max_wait or made.usable or made.ready_at is None:
-        return made
-    wait = made.ready_at - state.clock()
-    if wait > combo.max_wait:
-        return made
-    await asyncio.sleep(max(0.0, wait))
-    return plan(directory, facts, state, now=state.clock(), dice=state.dice) or made
 
 
 class _Journey:
     """One request on its way through its plan."""
 
-    __slots__ = ("_exchange", "_facts", "_larger_than", "_plan", "_problems", "_state")
+    __slots__ = (
+        "_directory",
+        "_exchange",
+        "_facts",
+        "_larger_than",
+        "_patience",
+        "_plan",
+        "_problems",
+        "_state",
+    )
 
-    def __init__(self, exchange: Exchange, facts: Facts, made: Plan, state: State) -> None:
+    def __init__(
+        self, exchange: Exchange, facts: Facts, made: Plan, directory: Directory, state: State
+    ) -> None:
         self._exchange = exchange
         self._facts = facts
         self._plan = made
+        self._directory = directory
         self._state = state
         self._problems: list[Problem] = []
         self._larger_than: int | None = None
+        self._patience = made.combo.max_wait if made.combo is not None else 0.0
+        """Seconds that may still be waited for targets that rest."""
 
-    async def through(self, proceed: Handler, directory: Directory) -> Reply:
+    async def through(self, proceed: Handler) -> Reply:
+        while True:
+            end = await self._to_the_end(proceed)
+            if end is not None:
+                return end
+            after = self._planned()
+            if not await self._waited(after):
+                return refusal(self._all_failed(after))
+
+    async def _to_the_end(self, proceed: Handler) -> Reply | None:
+        """What the client gets, or None when nobody could serve."""
         steps = deque(step for step in self._plan.steps if step.verdict == "in")
         while steps:
             heat = heat_of(steps)
             end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
             if end is not None:
                 return end
-        return refusal(self._all_failed(directory))
+        return None
+
+    async def _waited(self, after: Plan) -> bool:
+        """A short rest may be waited for, where the combo allows it: then there is a new plan to go through."""
+        if after.ready_at is None or not self._patience:
+            return False
+        wait = max(SHORTEST, after.ready_at - self._state.clock())
+        if wait > self._patience:
+            return False
+        self._patience -= wait
+        await asyncio.sleep(wait)
+        self._plan = self._planned()
+        return True
+
+    def _planned(self) -> Plan:
+        """The plan as things are now."""
+        state = self._state
+        now = state.clock()
+        return plan(self._directory, self._facts, state, now=now, dice=state.dice) or self._plan
 
     async def _ask(self, heat: Heat, proceed: Handler) -> Reply | None:
         """One target. None when it failed and the next one may be asked."""
@@ -168,9 +200,8 @@ class _Journey:
                 member.name, combo_turn(combo, self._facts, self._state, now, self._state.dice)
             )
 
-    def _all_failed(self, directory: Directory) -> Problem:
-        state = self._state
-        after = plan(directory, self._facts, state, now=state.clock(), dice=state.dice) or self._plan
+    def _all_failed(self, after: Plan) -> Problem:
+        """`after` is the plan as things are now: it says when it is worth another try."""
         ready = after.ready_at
-        wait = max(1.0, ready - state.clock()) if ready is not None else None
+        wait = max(1.0, ready - self._state.clock()) if ready is not None else None
         return all_failed(self._plan, wait, self._exchange.tried, self._problems)

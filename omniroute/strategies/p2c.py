@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from omniroute.declare import strategy
 from omniroute.routing.strategy import C, Candidate, Leaf, Ordering, Turn
 
-WORST = 0.95
-"""Error rates above this one make no more difference."""
+LEAST = 0.05
+"""Success rates, and shares of a quota that are left, below this one make no more difference."""
 
 
 @strategy("p2c", example="p2c")
 class P2c(Ordering, frozen=True, kw_only=True):
-    """Two at random, the healthier of them first: by what is under way there, errors and latency.
+    """Two at random, the healthier of them first: by what is under way there, errors, latency and the quota left.
 
     The load spreads evenly without counting turns, and who slows down or fails gets less of it; nobody is flooded for
     being the best (Mitzenmacher, 2001, "The power of two choices").
@@ -32,7 +32,8 @@ class P2c(Ordering, frozen=True, kw_only=True):
     def why(self, candidate: Candidate, turn: Turn) -> str:
         running = turn.best(candidate, lambda leaf: turn.health.of(leaf.health_id).running)
         errors = turn.best(candidate, lambda leaf: turn.health.of(leaf.health_id).error_rate(turn.now))
-        return f"{running:.0f} under way, {errors:.0%} errors"
+        left = -turn.best(candidate, lambda leaf: -turn.left(leaf))
+        return f"{running:.0f} under way, {errors:.0%} errors, {left:.0%} of the quota left"
 
 
 def _burdens(candidates: Sequence[C], turn: Turn) -> Mapping[int, float]:
@@ -50,7 +51,8 @@ def _burdens(candidates: Sequence[C], turn: Turn) -> Mapping[int, float]:
     def burden(leaf: Leaf) -> float:
         vital = health.of(leaf.health_id)
         seconds = vital.latency(stream)
-        well = 1 - min(vital.error_rate(turn.now), WORST)
-        return (vital.running + 1) * max(usual if seconds is None else seconds, 1e-3) / well**2
+        well = max(1 - vital.error_rate(turn.now), LEAST)
+        pace = max(usual if seconds is None else seconds, 1e-3) / well**2
+        return (vital.running + 1) * pace / max(turn.left(leaf), LEAST)
 
     return {id(candidate): turn.best(candidate, burden) for candidate in candidates}

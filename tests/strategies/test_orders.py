@@ -14,7 +14,10 @@ from omniroute.config.settings import Price, Tier
 from omniroute.routing.facts import Facts
 from omniroute.routing.strategy import Candidate, Leaf, Strategy, Turn
 from omniroute.state.health import Health
+from omniroute.state.quota import Allowance
 from omniroute.state.rotation import Rotation
+from omniroute.state.state import State
+from omniroute.state.windows import Window
 from omniroute.strategies.cost_optimized import CostOptimized
 from omniroute.strategies.fill_first import FillFirst
 from omniroute.strategies.least_latency import LeastLatency
@@ -37,6 +40,7 @@ class One:
     tier: Tier = "api_key"
     price: Price | None = None
     of: tuple[One, ...] = ()
+    purses: tuple[tuple[Allowance, ...], ...] = ()
 
     @property
     def health_id(self) -> str:
@@ -54,6 +58,7 @@ class Table:
         self.now = 1_000_000.0
         self.rotation = Rotation(lambda: self.now)
         self.health = Health(lambda: self.now)
+        self.ledger = State(clock=lambda: self.now).ledger
         self.dice = random.Random(seed)
         self.resting: set[str] = set()
 
@@ -71,7 +76,9 @@ class Table:
             document=dict,
             client_ip=ip,
         )
-        return Turn("combo/test", facts, self.rotation, self.health, self.dice, self.now, self.usable)
+        return Turn(
+            "combo/test", facts, self.rotation, self.health, self.ledger, self.dice, self.now, self.usable
+        )
 
     def usable(self, candidate: Candidate) -> list[Leaf]:
         leaves: list[Any] = list(candidate.leaves)
@@ -175,6 +182,16 @@ def test_p2c_goes_where_less_is_under_way_and_never_first_to_who_rests() -> None
     for attempt in running:
         attempt.over()
     assert set(table.serve(P2c(), ABC, 200)) == {"a", "c"}
+
+
+def test_p2c_spares_who_has_little_of_its_quota_left() -> None:
+    table = Table()
+    quotas = {name: Allowance("quota", f"account/{name}", "requests", 100, Window("daily")) for name in "ab"}
+    candidates = [One("a", purses=((quotas["a"],),)), One("b", purses=((quotas["b"],), ()))]
+    assert {table.order(P2c(), candidates) for _ in range(40)} == {"ab", "ba"}
+    table.ledger.charge(quotas["a"], 60)
+    table.ledger.charge(quotas["b"], 90)  # it has another account without a quota
+    assert {table.order(P2c(), candidates) for _ in range(40)} == {"ba"}
 
 
 # ── least-used, cost-optimized, least-latency ────────────────────────────────────────────────────

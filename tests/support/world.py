@@ -71,6 +71,8 @@ class Place:
     latency: float | Callable[[Sent], float] = 0.2
     fails: Callable[[Sent], int | None] = lambda sent: None
     retry_after: float | None = None
+    error: str | None = None
+    """The body of its errors."""
 
 
 @dataclass(slots=True)
@@ -174,9 +176,10 @@ class World:
             self.running[provider] -= 1
         if status is None:
             return said(Scripted(text="ok"), outbound)
-        return self._failure(sent, status, place.retry_after if status == 429 else None)
+        return self._failure(sent, status, place)
 
-    def _failure(self, sent: Sent, status: int, retry_after: float | None) -> Inbound:
+    def _failure(self, sent: Sent, status: int, place: Place) -> Inbound:
+        retry_after = place.retry_after if status == 429 else None
         self.failed.append(Failed(self.now, sent.account, status, retry_after))
         if status == REFUSED:
             raise UpstreamError(
@@ -185,7 +188,8 @@ class World:
         headers = {"content-type": "application/json"}
         if retry_after is not None:
             headers["retry-after"] = f"{retry_after:g}"
-        return Whole(status, headers, [json.dumps({"error": {"message": f"status {status}"}}).encode()])
+        body = place.error or json.dumps({"error": {"message": f"status {status}"}})
+        return Whole(status, headers, [body.encode()])
 
 
 @dataclass(slots=True)
