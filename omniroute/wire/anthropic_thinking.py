@@ -17,8 +17,11 @@ from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
 from omniroute.wire.losses import note_not_off
 
 LEAST_BUDGET = 1024
-ANSWER_ROOM = 4096
-"""Output tokens where neither the client nor the catalogue says how many; also the room beside a budget."""
+ANSWER_ROOM = 8192
+"""Output tokens where neither the client nor the catalogue says how many; also the room beside a budget. Whoever speaks
+this format grants so many; a server refuses a request for more than it has, so that a guess must not be higher."""
+LATER_ROOM = 32_000
+"""Likewise for a model that thinks adaptively: all of those, and every Claude since 4, grant at least so many."""
 
 _DISPLAYS = {"summarized": True, "omitted": False}
 _WORDS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -62,7 +65,7 @@ def plan(
     reasoning: Reasoning | None, max_tokens: int | None, dialect: Dialect, home: bool, notes: Notes
 ) -> Plan:
     """`home`: the request came in this format, so its words are kept where the model is not known to refuse them."""
-    room = max_tokens or dialect.max_output or ANSWER_ROOM
+    room = max_tokens or dialect.max_output or _room(dialect)
     if reasoning is None:
         return Plan(None, None, room)
     able = dialect.capabilities is None or "thinking" in dialect.capabilities
@@ -79,6 +82,10 @@ def plan(
         return Plan(_shown({"type": "adaptive"}, reasoning), _adaptive_level(reasoning, dialect), room)
     effort = _own_level(reasoning.effort, dialect, notes) if home else None
     return _budgeted(reasoning, max_tokens, effort, dialect, home, notes)
+
+
+def _room(dialect: Dialect) -> int:
+    return LATER_ROOM if "adaptive_thinking" in dialect.quirks else ANSWER_ROOM
 
 
 def _is_off(reasoning: Reasoning) -> bool:
@@ -154,7 +161,7 @@ def _budgeted(
     budget = max(least, _wanted(reasoning))
     if dialect.thinking_max is not None:
         budget = min(budget, dialect.thinking_max)
-    room = asked or dialect.max_output or budget + ANSWER_ROOM
+    room = asked or dialect.max_output or budget + _room(dialect)
     if budget >= room:
         # The client's limit counts for thinking and answer together: half of it each.
         budget = max(least, room // 2)

@@ -69,7 +69,7 @@ def plain(doc: Doc) -> Doc:
         doc.pop("tools", None)
         doc.pop("tool_choice", None)
     doc["messages"] = _merged(doc["messages"])
-    doc.setdefault("max_tokens", 4096)
+    doc.setdefault("max_tokens", 8192)
     return {k: v for k, v in doc.items() if v not in (False, [])}
 
 
@@ -538,10 +538,11 @@ def test_effort_and_budget_in_the_words_of_the_model(
 @pytest.mark.parametrize(
     ("asked_for", "dialect", "budget", "max_tokens"),
     [
-        (None, {}, None, 4096),
+        (None, {}, None, 8192),
+        (None, {"quirks": frozenset({"adaptive_thinking"})}, None, 32000),
         (None, {"max_output": 8192}, None, 8192),
         (700, {"max_output": 8192}, None, 700),
-        (None, {}, 16384, 20480),
+        (None, {}, 16384, 24576),
         (None, {"max_output": 64000}, 16384, 64000),
         (None, {"max_output": 8192}, 4096, 8192),
         (20000, {}, 16384, 20000),
