@@ -75,9 +75,11 @@ def option(
     *,
     secret: bool = False,
     reload: Literal["live", "restart"] = "live",
+    deprecated: str = "",
     **bounds: Any,
 ) -> msgspec.Meta:
-    """The help and bounds of one option. `help` is written for the person editing YAML.
+    """The help and bounds of one option. `help` is written for the person editing YAML; `deprecated` says what to write
+    instead, and until which release the option still works.
 
     `bounds` are those of `msgspec.Meta`: `ge gt le lt pattern min_length max_length examples`.
     """
@@ -86,6 +88,8 @@ def option(
         extra["x-secret"] = True
     if reload == "restart":
         extra["x-reload"] = "restart"
+    if deprecated:
+        extra |= {"deprecated": True, "deprecationMessage": deprecated}
     return msgspec.Meta(description=help, extra_json_schema=extra or None, **bounds)
 
 

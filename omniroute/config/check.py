@@ -20,6 +20,7 @@ from omniroute.config.secrets import Secret
 from omniroute.config.shape import (
     COMPONENT_KEY,
     Component,
+    Entry,
     Flag,
     Listed,
     Number,
@@ -115,12 +116,19 @@ def _record(
     for key, item in value.items():
         entry = shape.entries.get(key)
         if entry is not None:
+            if entry.deprecated:
+                _deprecated(entry, checking, value.key_mark(key), (*path, key))
             check_form(item, entry.shape, checking, value.value_mark(key), (*path, key))
         elif not ignored(key):
             _unknown_key(key, shape.entries, checking, value.key_mark(key), path)
     for entry in shape.entries.values() if whole else ():
         if entry.required and entry.key not in value:
             _missing(entry.key, checking, mark, path)
+
+
+def _deprecated(entry: Entry, checking: Checking, mark: Mark, path: Path) -> None:
+    message = "deprecated: it works for now"
+    checking.report.tell(Code.DEPRECATED, message, mark, path, hint=entry.deprecated, severity="warning")
 
 
 def _unknown_key(key: str, known: Iterable[str], checking: Checking, mark: Mark, path: Path) -> None:

@@ -77,6 +77,7 @@ class Code(StrEnum):
     LACKS_CAPABILITY = "OR1606"
     SHADOWED = "OR1607"
     SHADOWED_ROUTE = "OR1608"
+    DEPRECATED = "OR1609"
 
     INACTIVE_ACCOUNT = "OR1701"
     UNUSED = "OR1702"
@@ -291,6 +292,10 @@ EXPLAINED: dict[Code, tuple[str, str]] = {
     Code.SHADOWED_ROUTE: (
         "A route that is never reached",
         "The first match wins, and an earlier route matches all that this one does. Put the narrower one first.",
+    ),
+    Code.DEPRECATED: (
+        "A deprecated key",
+        "It still works in this minor version. The hint says what to write instead.",
     ),
     Code.INACTIVE_ACCOUNT: (
         "An account without a key",

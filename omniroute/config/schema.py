@@ -48,6 +48,7 @@ SUBSTITUTION: Doc = {
 }
 NULL: Doc = {"type": "null"}
 REF = "#/$defs/"
+MAIN = "omniroute.schema.json"
 
 
 class Schemas:
@@ -62,7 +63,20 @@ class Schemas:
 
     def omniroute(self) -> Doc:
         """The whole file."""
-        return self._document("OmniRoute configuration", self.record(self.shapes.of(Settings)))
+        body = self.record(self.shapes.of(Settings))
+        if not self.source:
+            return self._document("OmniRoute configuration", body)
+        # What a part that is included may lack stands here, so that both share the rest.
+        required = self._defs["Settings"].pop("required")
+        return self._document("OmniRoute configuration", {**body, "required": required})
+
+    def part(self) -> Doc:
+        """A file that another one includes: the same sections, and no version of its own."""
+        return {
+            "$schema": DRAFT,
+            "title": "A part of a configuration of OmniRoute",
+            "$ref": f"{MAIN}{REF}Settings",
+        }
 
     def pipeline(self) -> Doc:
         """A file of `pipelines/`."""
@@ -143,6 +157,8 @@ class Schemas:
             about["default"] = default
         if entry.examples:
             about["examples"] = list(entry.examples)
+        if entry.deprecated:
+            about |= {"deprecated": True, "deprecationMessage": entry.deprecated}
         about["x-reload"] = "restart" if entry.restart else "live"
         return {**schema, **about}
 
@@ -163,7 +179,12 @@ class Schemas:
     def _any_of(self, kind: Any) -> Doc:
         key, declarations = COMPONENT_KEY[kind], self.registry.all(kind)
         long = [{"$ref": REF + self._long(d, key)} for d in declarations]
-        refers = _closed({key: {"type": "string", "not": {"enum": self.registry.names(kind)}}}, [key])
+        declared = {
+            "type": "string",
+            "not": {"enum": self.registry.names(kind)},
+            "description": f"The name under which this configuration declares a {kind}",
+        }
+        refers = _closed({key: declared}, [key])
         refers["additionalProperties"] = True
         if not self.source:
             return {"anyOf": [*long, refers]}
@@ -383,6 +404,7 @@ def _used(schema: Any, defs: Mapping[str, Doc]) -> set[str]:
 
 FILES: Mapping[str, Callable[[Schemas], Doc]] = {
     "omniroute.schema.json": Schemas.omniroute,
+    "part.schema.json": Schemas.part,
     "pipeline.schema.json": Schemas.pipeline,
     "transform.schema.json": Schemas.transform,
     "provider.schema.json": Schemas.provider,

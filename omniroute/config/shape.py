@@ -124,6 +124,7 @@ class Entry:
     description: str = ""
     restart: bool = False
     examples: tuple[Any, ...] = ()
+    deprecated: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,6 +197,7 @@ class Shapes:
             description=extra.get("description", ""),
             restart=extra.get("x-reload") == "restart",
             examples=tuple(extra.get("examples", ())),
+            deprecated=extra.get("deprecationMessage", ""),
         )
 
     def _shape(

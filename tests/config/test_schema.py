@@ -159,3 +159,45 @@ def test_every_key_says_what_it_is_and_how_it_reloads(shipped: dict[str, dict[st
     ]
     assert missing == []
     assert root["Server"]["properties"]["workers"]["x-reload"] == "restart"
+
+
+def described(schema: Any, name: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every property of a schema, with its path."""
+    found = []
+    for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        here = f"{name}/{key}"
+        if key == "properties" and not name.endswith("/properties"):
+            found += [(f"{here}/{n}", p) for n, p in value.items()]
+        if isinstance(value, dict | list):
+            found += described(value, here)
+    return found
+
+
+def test_every_key_has_a_description(shipped: dict[str, dict[str, Any]]) -> None:
+    """What only points at a definition is described there."""
+    properties = described(shipped["omniroute.schema.json"]["$defs"])
+    assert len(properties) > 300
+    assert [p for p, s in properties if not {"description", "$ref", "anyOf"} & s.keys()] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("Server/drain", {"default": "30s", "x-reload": "live"}),
+        ("Server/listen", {"x-reload": "restart"}),
+        ("Settings/store", {"default": "memory", "x-reload": "restart"}),
+        ("stage.retry.options/tries", {"deprecated": True, "examples": [3], "x-reload": "live"}),
+    ],
+)
+def test_what_editors_show_of_a_key(path: str, expected: dict[str, Any]) -> None:
+    struct, _, key = path.partition("/")
+    schema = source_schemas(registry())["omniroute.schema.json"]["$defs"][struct]["properties"][key]
+    assert {name: schema.get(name) for name in expected} == expected
+    assert schema["description"]
+
+
+def test_secrets_are_marked(shipped: dict[str, dict[str, Any]]) -> None:
+    defs = shipped["omniroute.schema.json"]["$defs"]
+    for struct, key in (("Account", "key"), ("Key", "key"), ("Proxy", "url"), ("Settings", "store")):
+        assert "x-secret" in json.dumps(defs[struct]["properties"][key]), (struct, key)
+    assert "x-secret" not in json.dumps(defs["Key"]["properties"]["hash"])

@@ -50,6 +50,9 @@ class Retry(Options, frozen=True, kw_only=True):
 
     attempts: Annotated[int, option("How often.", ge=1, le=10)] = 2
     wait: Annotated[Duration, option("How long.")] = Duration(1)
+    tries: Annotated[
+        int | None, option("How often.", deprecated="write `attempts`; `tries` goes with 0.9", examples=[3])
+    ] = None
     token: Annotated[Secret | None, option("A secret of the stage.", secret=True)] = None
 
 
