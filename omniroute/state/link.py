@@ -91,6 +91,10 @@ class Link:
             async with asyncio.timeout(START):
                 await self._catch_up()
             self._set("connected")
+        except StoreUnusable:
+            self._shelf.detach()
+            await self._store.close()
+            raise
         except (StoreAway, TimeoutError) as error:
             self._away(str(error) or f"no answer within {START:g} s")
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"store-{self._store.kind}")

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
 import openai
 import pytest
 
 from omniroute.testing import FakeUpstream, Running, Scripted, gateway
-from tests.support.answers import call, chat, responder
+from tests.support.answers import call, chat, chat_stream, responder
 from tests.support.http import get, post
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
@@ -120,6 +121,29 @@ async def test_quotas_and_limits_are_summed(store: str) -> None:
         assert (status, "retry-after" in {h.lower() for h in headers}) == (429, True), (
             "6 a minute, for both together"
         )
+
+
+async def test_what_runs_at_one_counts_at_the_other(store: str) -> None:
+    def one_at_a_time(config: str) -> str:
+        return config.replace("rpm: 6", "concurrency: 1")
+
+    slow = Scripted(chunks=chat_stream("a", "b"), hang=True)
+    async with FakeUpstream([slow, Scripted(json=chat())]) as up, two(store, up, one_at_a_time) as (a, b):
+        async with aiohttp.ClientSession() as session:
+            path, body = call("openai-chat", "up/m", stream=True)
+            async with session.post(a.url + path, json=body, headers=KEY):
+
+                async def runs() -> bool:
+                    return bool((await state(b, "limits"))["key/me"]["running"] == 1)
+
+                await until(runs)
+                assert (await post(b, *call("openai-chat", "up/m"), **KEY))[0] == 429
+
+        async def ended() -> bool:
+            return bool((await state(b, "limits"))["key/me"]["running"] == 0)
+
+        await until(ended)
+        assert (await post(b, *call("openai-chat", "up/m"), **KEY))[0] == 200
 
 
 async def test_a_breaker_that_opens_at_one_is_open_at_the_other(store: str) -> None:
