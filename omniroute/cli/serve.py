@@ -20,6 +20,10 @@ from omniroute.server.workers import WORKER, Workers
 
 log = logging.getLogger("omniroute")
 
+COLLECT_AFTER = (20_000, 20, 50)
+"""Objects after which the collector looks for cycles. A request makes hundreds of objects and hardly a cycle: with
+Python's own 700 it would look after every other request."""
+
 
 def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
@@ -114,6 +118,7 @@ async def _serve(path: Path, args: argparse.Namespace) -> int:
     # What is there now stays: the collector need not look through it again while requests wait.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     if worker in (None, "0"):
         _greet(gateway, path)
     await stop.wait()

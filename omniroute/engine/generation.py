@@ -17,11 +17,15 @@ from omniroute.pipeline.patterns import Test
 from omniroute.pipeline.reckon import reckon
 from omniroute.routing.directory import Directory
 from omniroute.wire.codec import Peek
+from omniroute.wire.splice import TopLevel, top_level, without_bulk
 
 log = logging.getLogger("omniroute")
 
 LONGEST_MODEL = 512
 """Characters of a model name. Names are remembered and logged, so that they must not grow at a client's will."""
+
+LARGE = 16 * 1024
+"""Bytes of a body that is read through once, and then not again for the next who wants a value of it."""
 
 _LONG_MODEL = Problem(
     kind="invalid_request",
@@ -76,8 +80,11 @@ class Generation:
     def exchange(self, request: Request, endpoint: Endpoint, peek: Peek | None, ids: IdSource) -> Exchange:
         """What the request looks like to the pipeline. `peek` is given where the path says model and stream."""
         malformed: Problem | None = None
+        top: TopLevel | None = None
         try:
-            seen = endpoint.wire.peek(request.body)
+            if len(request.body) > LARGE:
+                top = top_level(request.body)
+            seen = endpoint.wire.peek(request.body if top is None else without_bulk(top))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             seen, malformed = Peek("", False), _malformed(request.body, error)
         peek = peek if peek is not None else seen
@@ -87,6 +94,7 @@ class Generation:
         exchange.malformed = malformed
         if seen.strange:
             _adopt(exchange)
+        exchange.top = top
         exchange.config = self.tag
         return exchange
 

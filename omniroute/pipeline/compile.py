@@ -5,7 +5,7 @@ Their order has been checked by `config/order.py`, from what the stages declare.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -52,9 +52,9 @@ def compile_pipeline(name: str, steps: Sequence[Step], send: Handler) -> Pipelin
 def _wrap(name: str, around: Around, proceed: Handler) -> Handler:
     inner = around.run
 
-    async def run(exchange: Exchange) -> Reply:
+    def run(exchange: Exchange) -> Awaitable[Reply]:
         exchange.marks.append((name, perf_counter()))
-        return await inner(exchange, proceed)
+        return inner(exchange, proceed)
 
     return run
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omniroute.routing.directory import Account, Member, Target
     from omniroute.routing.outcomes import Outcome
     from omniroute.routing.plan import Plan
+    from omniroute.wire.splice import TopLevel
 
 _json = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
@@ -135,6 +136,7 @@ class Exchange:
         "request_edits",
         "stream",
         "target",
+        "top",
         "tried",
         "usage",
         "watch",
@@ -187,6 +189,8 @@ class Exchange:
         """Told at the true end of the answer, with what broke it after it had begun."""
         self.marks: list[tuple[str, float]] = []
         self.watch: Watch | None = None
+        self.top: TopLevel | None = None
+        """The body taken apart at its top level, where it is so large that this should be done only once."""
         self._doc: Doc | None = None
         self._conversation: Conversation | None = None
 

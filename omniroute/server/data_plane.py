@@ -81,7 +81,7 @@ class DataPlane:
             return await self._show(incoming, extra)
         if found is None or incoming.method != "POST":
             return await self._other(incoming, extra, known=found is not None)
-        id = request_id(incoming.headers)
+        id = request_id(incoming.headers, self._answerer.ids)
         try:
             body = await self._body(incoming, generation.loaded.settings.server.limits)
         except Refused as error:
@@ -231,7 +231,7 @@ class DataPlane:
     def _json(self, incoming: Incoming, extra: dict[str, str], document: Mapping[str, object]) -> Answer:
         headers = {
             "Content-Type": "application/json",
-            "X-Request-Id": request_id(incoming.headers),
+            "X-Request-Id": request_id(incoming.headers, self._answerer.ids),
             "X-OmniRoute-Config": self.runtime.generation.tag,
             **extra,
         }
@@ -270,7 +270,7 @@ class DataPlane:
         self, incoming: Incoming, extra: dict[str, str], problem: Problem, id: str | None = None
     ) -> Answer:
         """An error before there is an exchange; logged like any other."""
-        id = id if id is not None else request_id(incoming.headers)
+        id = id if id is not None else request_id(incoming.headers, self._answerer.ids)
         wire = self.endpoints.spoken_at(incoming.path, incoming.headers)
         log.info(
             "%s %s %s: %s (%s)",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from omniroute.registry import Registry, load
 from omniroute.server.admin import Admin
 from omniroute.server.data_plane import DataPlane
 from omniroute.server.endpoints import Endpoints
+from omniroute.server.entropy import Entropy
 from omniroute.server.http import Answer, Handler, Incoming, Listener
 from omniroute.server.inbound import Answerer
 from omniroute.server.log import LogSink, tell_transition
@@ -85,7 +85,7 @@ class Gateway:
         self.data_plane = DataPlane(
             self.runtime,
             Endpoints({d.name: wire_of(d.cls) for d in registry.all("wire")}),
-            Answerer(self.metrics, IdSource(random.SystemRandom())),
+            Answerer(self.metrics, IdSource(Entropy())),
             connections=self._connections,
             stopping=lambda: self._stopping,
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import secrets
 import time
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from time import perf_counter
 
 import msgspec
@@ -30,12 +30,12 @@ LONGEST_WAIT = 7 * 86400.0
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def request_id(headers: Mapping[str, str]) -> str:
+def request_id(headers: Mapping[str, str], ids: IdSource) -> str:
     """The client's own id where it is a harmless word, else a fresh one."""
     given = headers.get("x-request-id")
     if given is not None and _ID.fullmatch(given):
         return given
-    return f"req_{secrets.token_hex(12)}"
+    return ids.new("req_")
 
 
 def to_request(incoming: Incoming, body: bytes, id: str, started: float, trusted: Test) -> Request:
@@ -100,7 +100,10 @@ class Answerer:
     async def _write(
         self, incoming: Incoming, exchange: Exchange, reply: Reply, extra: dict[str, str]
     ) -> Answer | None:
-        headers = merged(reply.headers, own_headers(exchange), extra)
+        headers = own_headers(exchange)
+        if reply.headers:
+            headers = merged(reply.headers, headers)
+        headers.update(extra)
         if reply.stream is None:
             body = body_of(reply, exchange.wire, exchange, headers)
             exchange.first_byte = perf_counter()
@@ -133,11 +136,19 @@ def server_timing(marks: list[tuple[str, float]], started: float) -> str:
     """How long each stage held the request until the answer began, in ms (W3C Server Timing)."""
     now = perf_counter()
     spans: dict[str, float] = {}
-    for index, (name, begin) in enumerate(marks):
-        end = marks[index + 1][1] if index + 1 < len(marks) else now
+    end = now
+    for name, begin in reversed(marks):
         spans[name] = spans.get(name, 0.0) + end - begin
-    parts = [f"{name};dur={seconds * 1000:.2f}" for name, seconds in spans.items()]
-    return ", ".join([*parts, f"total;dur={(now - started) * 1000:.2f}"])
+        end = begin
+    spans = dict(reversed(spans.items()))
+    text = _timing_of(tuple(spans))
+    return text % (*[seconds * 1000 for seconds in spans.values()], (now - started) * 1000)
+
+
+@lru_cache(maxsize=256)
+def _timing_of(names: tuple[str, ...]) -> str:
+    """The header with places for the times: pipelines have the same stages all the time."""
+    return ", ".join([f"{name.replace('%', '%%')};dur=%.2f" for name in (*names, "total")])
 
 
 def body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: MutableMapping[str, str]) -> bytes:

@@ -12,6 +12,7 @@ from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Gate
 from omniroute.pipeline.patterns import Bar, Test, any_of, networks
 from omniroute.pipeline.site import Site
+from omniroute.wire.nesting import is_deeper
 
 Check = Callable[[Exchange], Problem | None]
 
@@ -89,38 +90,7 @@ def _deepest(depth: int) -> Check:
         message=f"The JSON body is nested deeper than {depth} levels.",
     )
 
-    def check(exchange: Exchange) -> Problem | None:
-        body = exchange.request.body
-        # Fewer opening brackets than levels: it cannot be too deep, and two counts are far cheaper than a walk.
-        if body.count(b"{") + body.count(b"[") <= depth:
-            return None
-        return problem if _depth(body, depth) else None
-
-    return check
-
-
-def _depth(body: bytes, most: int) -> bool:
-    """Whether brackets outside of strings nest deeper than `most`."""
-    depth = 0
-    for piece in _outside_strings(body):
-        for byte in piece:
-            if byte in b"{[":
-                depth += 1
-                if depth > most:
-                    return True
-            elif byte in b"}]":
-                depth -= 1
-    return False
-
-
-def _outside_strings(body: bytes) -> Iterator[bytes]:
-    """The brackets between the strings of a JSON text."""
-    keep = bytes(b for b in range(256) if b not in b"{}[]")
-    inside = False
-    for piece in body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"'):
-        if not inside:
-            yield piece.translate(None, keep)
-        inside = not inside
+    return lambda exchange: problem if is_deeper(exchange.request.body, depth, exchange.top) else None
 
 
 def _models(refused: Test) -> Check:

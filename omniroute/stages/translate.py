@@ -188,7 +188,7 @@ class _Translation:
         raw = self._exchange.request.body
         if not self._upstream.wire.model_in_body:
             return raw
-        return replace_model(raw, self._exchange.model, self._target.model)
+        return replace_model(raw, self._exchange.model, self._target.model, self._exchange.top)
 
     def _translated(self) -> Doc:
         exchange = self._exchange

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from omniroute.routing.directory import Upstream
 
@@ -30,6 +31,8 @@ LONGEST_HEADER = 2000
 
 def header_safe(text: str) -> str:
     """Text that may stand in a header: short, and no characters but the printable ones of ASCII."""
+    if len(text) <= LONGEST_HEADER and text.isascii() and text.isprintable():
+        return text
     return "".join(c if 32 <= ord(c) < 127 else "?" for c in text[:LONGEST_HEADER])
 
 
@@ -58,4 +61,10 @@ def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
 
 def outgoing_headers(client: Mapping[str, str], upstream: Upstream, *, same: bool) -> dict[str, str]:
     """All headers of a request but the credential's."""
-    return merged(forwarded(client, same), upstream.headers, {"Content-Type": "application/json"})
+    return dict(_outgoing(tuple(forwarded(client, same).items()), upstream))
+
+
+@lru_cache(maxsize=1024)
+def _outgoing(forwarded: tuple[tuple[str, str], ...], upstream: Upstream) -> Mapping[str, str]:
+    """Clients send the same headers with all their requests: they are put together once."""
+    return merged(dict(forwarded), upstream.headers, {"Content-Type": "application/json"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import lru_cache
 from time import perf_counter
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
 from omniroute.pipeline.stream import Stream
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
-from omniroute.upstream.deadline import deadline
+from omniroute.upstream.deadline import Deadlines
 from omniroute.upstream.headers import merged
 from omniroute.upstream.http_connection import HttpInbound
 from omniroute.upstream.reclassify import reclassified
@@ -36,6 +37,9 @@ class Sender:
     def __init__(self, transports: Mapping[str, Transport], clock: Callable[[], float]) -> None:
         self._transports = transports
         self._clock = clock
+        self._deadlines = Deadlines()
+        # Requests of one kind to one account differ in nothing here: most of all headers are merged once.
+        self._merged = lru_cache(maxsize=1024)(_merged)
 
     async def send(self, exchange: Exchange) -> Reply:
         """Raises `UpstreamError` for what fails before an answer; an error answer is a reply with a problem."""
@@ -44,11 +48,11 @@ class Sender:
             raise RuntimeError("the pipeline sends without a target, an account or a request")
         exchange.marks.append(("upstream", perf_counter()))
         transport = self._transports[target.provider.name]
-        outbound = _outbound(exchange, target, account, outgoing, self._clock())
+        outbound = self._outbound(exchange, target, account, outgoing)
         timeouts = _timeouts(exchange, target)
         if exchange.stream:
-            return await _streamed(exchange, transport, outbound, timeouts, target, account, outgoing)
-        reply = await _plain(exchange, transport, outbound, timeouts, target, account, outgoing)
+            return await self._streamed(exchange, transport, outbound, timeouts, target, account, outgoing)
+        reply = await self._plain(exchange, transport, outbound, timeouts, target, account, outgoing)
         if reply.problem is not None:
             return reply
         reply = _looked_at(exchange, reply, outgoing)
@@ -57,6 +61,98 @@ class Sender:
             reply.body = None
             reply.problem = redacted(reply.problem, account.secrets)
         return reply
+
+    def _outbound(self, exchange: Exchange, target: Target, account: Account, outgoing: Outgoing) -> Outbound:
+        wire = outgoing.wire
+        granted = account.granted[wire.name]
+        accept = wire.stream_type.partition(";")[0] if exchange.stream else "application/json"
+        own, given = tuple(outgoing.headers.items()), tuple(granted.headers.items())
+        headers = self._merged(own, given, accept)
+        url = target.upstreams[wire.name].base_url + outgoing.path
+        if granted.query:
+            url += ("&" if "?" in url else "?") + urlencode(granted.query)
+        if granted.sign is not None:
+            headers = merged(headers, granted.sign("POST", url, headers, outgoing.body, self._clock()))
+        return Outbound(
+            url=url,
+            headers=headers,
+            body=outgoing.body,
+            proxy=account.proxy,
+            connect=target.timeouts.connect,
+            wire=wire,
+        )
+
+    async def _plain(
+        self,
+        exchange: Exchange,
+        transport: Transport,
+        outbound: Outbound,
+        timeouts: Timeouts,
+        target: Target,
+        account: Account,
+        outgoing: Outgoing,
+    ) -> Reply:
+        seconds = timeouts.total or PLAIN_TOTAL
+        try:
+            with self._deadlines.within(seconds):
+                inbound = await transport.send(outbound)
+                try:
+                    body = await inbound.read()
+                finally:
+                    await inbound.close()
+        except TimeoutError as error:
+            raise UpstreamError(
+                _late("total_timeout", f"The upstream did not answer within {seconds:g} s.")
+            ) from error
+        if inbound.status >= 300:
+            return _failed(inbound, body, target, account, outgoing)
+        return _redacted(whole(exchange, inbound, body), account)
+
+    async def _streamed(
+        self,
+        exchange: Exchange,
+        transport: Transport,
+        outbound: Outbound,
+        timeouts: Timeouts,
+        target: Target,
+        account: Account,
+        outgoing: Outgoing,
+    ) -> Reply:
+        first = timeouts.first_byte or _first_event(target)
+        first = min(first, timeouts.total or first)
+        began = asyncio.get_running_loop().time()
+        inbound: Inbound | None = None
+        try:
+            with self._deadlines.within(first):
+                inbound = await transport.send(outbound)
+                if inbound.status >= 300 or not _is_stream(inbound):
+                    return await _not_streamed(exchange, inbound, target, account, outgoing)
+                source = inbound.chunks()
+                held = await hold(source, outgoing.wire)
+        except TimeoutError as error:
+            await _close(inbound)
+            raise UpstreamError(
+                _late("first_byte_timeout", f"The upstream sent nothing within {first:g} s.")
+            ) from error
+        except BaseException:
+            await _close(inbound)
+            raise
+        if held.problem is not None:
+            await inbound.close()
+            problem = redacted(held.problem, account.secrets)
+            return Reply(inbound.status, problem=problem, received=inbound.headers)
+        if isinstance(inbound, HttpInbound):
+            stream = Stream(_Flow(inbound, held.chunks, timeouts, began))
+        else:
+            stream = Stream(_Relay(inbound, source, held.chunks, timeouts, began))
+        return Reply(inbound.status, stream=stream, received=inbound.headers)
+
+
+Items = tuple[tuple[str, str], ...]
+
+
+def _merged(own: Items, granted: Items, accept: str) -> Mapping[str, str]:
+    return merged(dict(own), dict(granted), {"Accept": accept})
 
 
 def _timeouts(exchange: Exchange, target: Target) -> Timeouts:
@@ -97,71 +193,6 @@ def _read(exchange: Exchange, reply: Reply, outgoing: Outgoing, body: bytes) -> 
     exchange.usage = reply.answer.usage
     exchange.finish = reply.answer.choices[0].finish if reply.answer.choices else None
     return None
-
-
-async def _plain(
-    exchange: Exchange,
-    transport: Transport,
-    outbound: Outbound,
-    timeouts: Timeouts,
-    target: Target,
-    account: Account,
-    outgoing: Outgoing,
-) -> Reply:
-    seconds = timeouts.total or PLAIN_TOTAL
-    try:
-        with deadline(seconds):
-            inbound = await transport.send(outbound)
-            try:
-                body = await inbound.read()
-            finally:
-                await inbound.close()
-    except TimeoutError as error:
-        raise UpstreamError(
-            _late("total_timeout", f"The upstream did not answer within {seconds:g} s.")
-        ) from error
-    if inbound.status >= 300:
-        return _failed(inbound, body, target, account, outgoing)
-    return _redacted(whole(exchange, inbound, body), account)
-
-
-async def _streamed(
-    exchange: Exchange,
-    transport: Transport,
-    outbound: Outbound,
-    timeouts: Timeouts,
-    target: Target,
-    account: Account,
-    outgoing: Outgoing,
-) -> Reply:
-    first = timeouts.first_byte or _first_event(target)
-    first = min(first, timeouts.total or first)
-    began = asyncio.get_running_loop().time()
-    inbound: Inbound | None = None
-    try:
-        with deadline(first):
-            inbound = await transport.send(outbound)
-            if inbound.status >= 300 or not _is_stream(inbound):
-                return await _not_streamed(exchange, inbound, target, account, outgoing)
-            source = inbound.chunks()
-            held = await hold(source, outgoing.wire)
-    except TimeoutError as error:
-        await _close(inbound)
-        raise UpstreamError(
-            _late("first_byte_timeout", f"The upstream sent nothing within {first:g} s.")
-        ) from error
-    except BaseException:
-        await _close(inbound)
-        raise
-    if held.problem is not None:
-        await inbound.close()
-        problem = redacted(held.problem, account.secrets)
-        return Reply(inbound.status, problem=problem, received=inbound.headers)
-    if isinstance(inbound, HttpInbound):
-        stream = Stream(_Flow(inbound, held.chunks, timeouts, began))
-    else:
-        stream = Stream(_Relay(inbound, source, held.chunks, timeouts, began))
-    return Reply(inbound.status, stream=stream, received=inbound.headers)
 
 
 class _Relay:
@@ -294,29 +325,6 @@ def _failed(inbound: Inbound, body: bytes, target: Target, account: Account, out
     reply = Reply(inbound.status, body=body, problem=problem, received=inbound.headers)
     reply.outcome = outcome
     return reply
-
-
-def _outbound(
-    exchange: Exchange, target: Target, account: Account, outgoing: Outgoing, now: float
-) -> Outbound:
-    upstream = target.upstreams[outgoing.wire.name]
-    granted = account.granted[outgoing.wire.name]
-    kind = outgoing.wire.stream_type.partition(";")[0] if exchange.stream else "application/json"
-    accept = {"Accept": kind}
-    headers = merged(outgoing.headers, granted.headers, accept)
-    url = upstream.base_url + outgoing.path
-    if granted.query:
-        url += ("&" if "?" in url else "?") + urlencode(granted.query)
-    if granted.sign is not None:
-        headers = merged(headers, granted.sign("POST", url, headers, outgoing.body, now))
-    return Outbound(
-        url=url,
-        headers=headers,
-        body=outgoing.body,
-        proxy=account.proxy,
-        connect=target.timeouts.connect,
-        wire=outgoing.wire,
-    )
 
 
 def _first_event(target: Target) -> float:

@@ -131,7 +131,7 @@ def read_usage(given: Any) -> Usage | None:
     cached tokens out of `prompt_tokens`: then there are more of them than of the prompt that should hold them.
     """
     usage = doc_of(given)
-    if not any(key in usage for key in ("prompt_tokens", "completion_tokens", "total_tokens")):
+    if not ("prompt_tokens" in usage or "completion_tokens" in usage or "total_tokens" in usage):
         return None
     prompt = doc_of(usage.get("prompt_tokens_details"))
     completion = doc_of(usage.get("completion_tokens_details"))
@@ -514,7 +514,9 @@ def glance(raw: bytes) -> Glance:
         return Glance(usage=read_usage(seen.usage), model=seen.model or "", empty=True, problem=problem)
     message = choice.message or _GlancedMessage()
     finish = read_finish(choice.finish_reason or "", bytes(message.tool_calls) not in _NOTHING)
-    said = any(bytes(getattr(message, field)) not in _NOTHING for field in message.__struct_fields__)
+    said = bytes(message.content) not in _NOTHING or any(
+        bytes(getattr(message, field)) not in _NOTHING for field in message.__struct_fields__
+    )
     return Glance(
         usage=read_usage(seen.usage) or find_usage(msgspec.json.decode(raw)),
         finish=finish,

@@ -14,16 +14,36 @@ import msgspec
 _TOP_LEVEL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def replace_model(raw: bytes, old: str, new: str) -> bytes:
+TopLevel = dict[str, msgspec.Raw]
+"""A JSON object taken apart at its top level only; the values are still the bytes that they were."""
+
+SMALL = 4096
+"""Bytes of a value beyond which it holds none of the few things that are asked of every request."""
+
+
+def top_level(raw: bytes) -> TopLevel:
+    """Raises `msgspec.DecodeError` for what is no JSON object."""
+    return _TOP_LEVEL.decode(raw)
+
+
+def without_bulk(top: TopLevel) -> bytes:
+    """The object without its large values: enough to peek into, and read in no time."""
+    return msgspec.json.encode(
+        {name: value for name, value in top.items() if memoryview(value).nbytes <= SMALL}
+    )
+
+
+def replace_model(raw: bytes, old: str, new: str, top: TopLevel | None = None) -> bytes:
     """`raw` with its top-level `model` changed from `old` to `new`; every other value keeps its bytes.
 
     `raw` is a JSON object whose model is known to be `old`. Of repeated keys the last one counts, as for every
-    parser in use, and only it is kept. White space between the top-level keys goes.
+    parser in use, and only it is kept. White space between the top-level keys goes. `top` is what `raw` was taken
+    apart into, where that has been done.
     """
     if old == new:
         return raw
     try:
-        document = _TOP_LEVEL.decode(raw)
+        document = dict(top) if top is not None else _TOP_LEVEL.decode(raw)
     except msgspec.DecodeError:
         # JavaScript clients write halves of surrogate pairs, which only the slower library lets pass.
         return json.dumps(json.loads(raw) | {"model": new}).encode()

@@ -40,11 +40,12 @@ class HttpTransport:
         self._all: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
+        self._head = lru_cache(maxsize=1024)(_head)
 
     async def send(self, outbound: Outbound) -> Inbound:
         proxy = _proxy_url(outbound)
         place, host, target = place_of(outbound.url, proxy)
-        head = _head(outbound.method, host, target, tuple(outbound.headers.items()), _of_proxy(place))
+        head = self._head(outbound.method, host, target, tuple(outbound.headers.items()), _of_proxy(place))
         head += _length(outbound)
         head_only = outbound.method == "HEAD"
         connection = self._kept(place)
@@ -120,7 +121,6 @@ CONNECT_TIMEOUT = Problem(
 BAD_HEADER = broken("invalid_header", "A header for the upstream holds a line break.")
 
 
-@lru_cache(maxsize=1024)
 def _head(
     method: str, host: str, target: str, headers: tuple[tuple[str, str], ...], of_proxy: str | None
 ) -> bytes:

@@ -1,0 +1,70 @@
+"""How deep JSON text is nested, without making objects of it.
+
+Most requests hold fewer brackets than levels are allowed, and to count them is far cheaper than to follow them. Larger
+ones are long lists of shallow things (messages, tools): taken apart for a few levels, each piece has few brackets again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from omniroute.wire.splice import TopLevel
+
+TAKEN_APART = 4
+"""Levels that are taken apart before the brackets are followed one by one; each level reads its text again."""
+
+_Pieces = dict[str, msgspec.Raw] | list[msgspec.Raw]
+_decode = msgspec.json.Decoder(_Pieces).decode
+
+
+def is_deeper(text: bytes, most: int, top: TopLevel | None = None) -> bool:
+    """Whether arrays and objects nest deeper than `most` levels. Of what is no JSON nothing is known: the parser that
+    meets it will say so. `top` is what `text` was taken apart into, where that has been done."""
+    if top is not None and most > 0:
+        return any(_is_deeper(piece, most - 1, TAKEN_APART) for piece in top.values())
+    return _is_deeper(text, most, TAKEN_APART)
+
+
+def _is_deeper(text: bytes | msgspec.Raw, most: int, apart: int) -> bool:
+    if memoryview(text).nbytes <= most:
+        return False
+    raw = bytes(text)
+    if raw.count(b"{") + raw.count(b"[") <= most:
+        return False
+    if apart == 0 or most <= 0:
+        return _followed(raw, most)
+    try:
+        pieces = _decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _followed(raw, most)
+    return any(_is_deeper(piece, most - 1, apart - 1) for piece in _values(pieces))
+
+
+def _values(pieces: _Pieces) -> Iterable[msgspec.Raw]:
+    return pieces.values() if isinstance(pieces, dict) else pieces
+
+
+def _followed(text: bytes, most: int) -> bool:
+    """Whether brackets outside of strings nest deeper than `most`."""
+    depth = 0
+    for piece in _outside_strings(text):
+        for byte in piece:
+            if byte in b"{[":
+                depth += 1
+                if depth > most:
+                    return True
+            elif byte in b"}]":
+                depth -= 1
+    return False
+
+
+def _outside_strings(text: bytes) -> Iterator[bytes]:
+    """The brackets between the strings of a JSON text."""
+    keep = bytes(b for b in range(256) if b not in b"{}[]")
+    inside = False
+    for piece in text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"'):
+        if not inside:
+            yield piece.translate(None, keep)
+        inside = not inside
