@@ -110,8 +110,6 @@ class Provider:
     identity: str = field(init=False)
     """What makes it the same provider: where it is spoken to."""
     _targets: dict[str, Target] = field(default_factory=dict)
-    identity: str = field(init=False)
-    """What makes it the same provider: where it is spoken to."""
 
     def __post_init__(self) -> None:
         urls = [f"{wire}={upstream.base_url}" for wire, upstream in sorted(self.upstreams.items())]

@@ -71,7 +71,8 @@ async def exchanged(port: int, raw: bytes, size: int = 0) -> bytes:
             writer.write(raw[at : at + (size or len(raw))])
             await asyncio.sleep(0)
         while True:
-            async with asyncio.timeout(0.25):
+            # An answer may take its time on a busy machine; what comes after it does not.
+            async with asyncio.timeout(0.2 if got else 1.0):
                 data = await reader.read(65536)
             if not data:
                 break
