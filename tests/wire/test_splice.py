@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omniroute.wire.splice import replace_model
+from omniroute.wire.splice import replace_model, top_level, without_bulk
 
 PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -107,3 +107,11 @@ def test_it_is_quick() -> None:
     assert len(raw) > 100_000
     best = min(timeit.repeat(lambda: replace_model(raw, "old", "new"), number=20, repeat=5)) / 20
     assert best < 0.001
+
+
+@pytest.mark.parametrize("bulk", ["x" * 9000, ["x" * 9000], {"a": "x" * 9000}, int("1" * 4200)])
+def test_what_is_large_stays_in_sight_as_something_small(bulk: object) -> None:
+    raw = json.dumps({"model": "m", "bulk": bulk, "stream": True}).encode()
+    seen = json.loads(without_bulk(top_level(raw)))
+    assert (seen["model"], seen["stream"], type(seen["bulk"])) == ("m", True, type(bulk))
+    assert replace_model(raw, "m", "n", top_level(raw)) == replace_model(raw, "m", "n")
