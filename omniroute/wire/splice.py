@@ -27,10 +27,18 @@ def top_level(raw: bytes) -> TopLevel:
 
 
 def without_bulk(top: TopLevel) -> bytes:
-    """The object without its large values: enough to peek into, and read in no time."""
-    return msgspec.json.encode(
-        {name: value for name, value in top.items() if memoryview(value).nbytes <= SMALL}
-    )
+    """The object with something small of the same kind in the place of large values: enough to peek into, and read
+    in no time."""
+    small = {
+        name: value if memoryview(value).nbytes <= SMALL else _stand_in(value) for name, value in top.items()
+    }
+    return msgspec.json.encode(small)
+
+
+def _stand_in(value: msgspec.Raw) -> object:
+    """What is large and no text, array or object is a number."""
+    kinds: dict[bytes, object] = {b'"': "…", b"[": [None], b"{": {"…": None}}
+    return kinds.get(bytes(memoryview(value)[:1]), 0)
 
 
 def replace_model(raw: bytes, old: str, new: str, top: TopLevel | None = None) -> bytes:

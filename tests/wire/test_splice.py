@@ -109,7 +109,11 @@ def test_it_is_quick() -> None:
     assert best < 0.001
 
 
-@pytest.mark.parametrize("bulk", ["x" * 9000, ["x" * 9000], {"a": "x" * 9000}, int("1" * 4200)])
+@pytest.mark.parametrize(
+    "bulk",
+    ["x" * 9000, ["x" * 9000], {"a": "x" * 9000}, int("1" * 4200)],
+    ids=["text", "array", "object", "number"],
+)
 def test_what_is_large_stays_in_sight_as_something_small(bulk: object) -> None:
     raw = json.dumps({"model": "m", "bulk": bulk, "stream": True}).encode()
     seen = json.loads(without_bulk(top_level(raw)))
