@@ -15,12 +15,18 @@ from omniroute.registry import load as load_registry
 from omniroute.testing import gateway
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
-EXAMPLES = sorted(path.parent for path in FOLDER.glob("*/omniroute.yaml"))
+EXAMPLES = sorted(path.parent for path in FOLDER.rglob("omniroute.yaml"))
 REGISTRY = load_registry(plugins=False)
+
+
+def top(example: Path) -> Path:
+    """The folder below `examples/` that an example is in."""
+    return FOLDER / example.relative_to(FOLDER).parts[0]
+
 
 QUESTION = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
 
-examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 
 
 @examples
@@ -59,14 +65,14 @@ async def test_answers(example: Path, tmp_path: Path) -> None:
 
 @examples
 def test_has_a_short_readme_and_a_schema_line(example: Path) -> None:
-    assert len((example / "README.md").read_text("utf-8").splitlines()) <= 16
+    assert len((top(example) / "README.md").read_text("utf-8").splitlines()) <= 16
     for file in [*example.glob("omniroute*.yaml"), *example.glob("transforms/*.yaml")]:
         assert file.read_text("utf-8").startswith("# yaml-language-server: $schema=")
 
 
 def test_every_example_is_listed() -> None:
     listed = (FOLDER / "README.md").read_text("utf-8")
-    assert [e.name for e in EXAMPLES if f"({e.name}/)" not in listed] == []
+    assert [e for e in EXAMPLES if f"({top(e).name}/)" not in listed] == []
 
 
 @pytest.mark.parametrize(
