@@ -23,6 +23,7 @@ from omniroute.upstream.headers import merged
 from omniroute.upstream.http_connection import HttpInbound
 from omniroute.upstream.reclassify import reclassified
 from omniroute.upstream.reshape import streamed, whole
+from omniroute.upstream.signing import signed
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.bridge import read_answer
 
@@ -49,6 +50,9 @@ class Sender:
         exchange.marks.append(("upstream", perf_counter()))
         transport = self._transports[target.provider.name]
         outbound = self._outbound(exchange, target, account, outgoing)
+        sign = account.granted[outgoing.wire.name].sign
+        if sign is not None:
+            outbound = await signed(outbound, sign, self._clock())
         timeouts = _timeouts(exchange, target)
         if exchange.stream:
             return await self._streamed(exchange, transport, outbound, timeouts, target, account, outgoing)
@@ -71,8 +75,6 @@ class Sender:
         url = target.upstreams[wire.name].base_url + outgoing.path
         if granted.query:
             url += ("&" if "?" in url else "?") + urlencode(granted.query)
-        if granted.sign is not None:
-            headers = merged(headers, granted.sign("POST", url, headers, outgoing.body, self._clock()))
         return Outbound(
             url=url,
             headers=headers,

@@ -208,13 +208,16 @@ class MessagesWriter:
 
     # turns ──────────────────────────────────────────────────────────────────────────────────────
     def _apart(self, turns: list[Turn]) -> tuple[list[Turn], list[Turn]]:
-        """System turns, and the talk. Models that take system texts in the midst of it have them there."""
+        """System turns, and the talk. Models that take system texts in the midst of it have them there; those that
+        know none are told by the user."""
         inside = self._home or "system_messages" in self._quirks
         system: list[Turn] = []
         talk: list[Turn] = []
         for turn in turns:
             if turn.role not in ("system", "developer"):
                 talk.append(turn)
+            elif "no_system_role" in self._quirks:
+                talk.append(replace(turn, role="user"))
             elif inside and talk:
                 talk.append(replace(turn, role="system"))
             else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from calendar import timegm
+from collections.abc import Mapping
 from time import strptime
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from omniroute.config.secrets import Secret
 from omniroute.config.settings import Account
 from omniroute.testing import FakeUpstream, Scripted, gateway
 from omniroute.upstream.credentials.sigv4 import Signer, SigV4
+from omniroute.upstream.signing import LARGE_BODY, signed
+from omniroute.upstream.transport import Outbound
 from tests.support.answers import call
 from tests.support.http import post
 
@@ -26,7 +30,7 @@ def signer(token: str | None = None, region: str | None = "us-east-1", service: 
     return Signer(key_id=KEY_ID, key=Secret(KEY), token=secret, service=service, region=region)
 
 
-def signed(
+def signature_of(
     method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b"", **who: str
 ) -> str:
     return signer(**who).sign(method, url, headers or {}, body, AUG_30_2015)["Authorization"]
@@ -57,12 +61,12 @@ def signed(
 def test_published_cases(
     method: str, path: str, headers: dict[str, str], body: bytes, signature: str
 ) -> None:
-    assert signed(method, HOST + path, headers, body).rpartition("Signature=")[2] == signature
+    assert signature_of(method, HOST + path, headers, body).rpartition("Signature=")[2] == signature
 
 
 @pytest.mark.parametrize("path", ["/./", "/example/..", "//"], ids=["slash-dot-slash", "relative", "slashes"])
 def test_published_cases_of_paths_that_lead_to_the_root(path: str) -> None:
-    assert signed("GET", HOST + path) == signed("GET", HOST + "/")
+    assert signature_of("GET", HOST + path) == signature_of("GET", HOST + "/")
 
 
 def test_what_a_signature_says_of_itself() -> None:
@@ -72,12 +76,12 @@ def test_what_a_signature_says_of_itself() -> None:
         "x-amzn-trace": "t",
         "X-Amz-Target": " a   b ",
     }
-    authorization = signed("POST", HOST + "/", headers, b"{}", token="TOKEN")
+    authorization = signature_of("POST", HOST + "/", headers, b"{}", token="TOKEN")
     assert authorization.startswith(
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
         "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, Signature="
     )
-    assert authorization != signed("POST", HOST + "/", headers, b"{}", token="OTHER")
+    assert authorization != signature_of("POST", HOST + "/", headers, b"{}", token="OTHER")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,21 @@ async def test_the_upstream_can_check_the_signature_of_what_it_gets() -> None:
         assert urlsplit(url).path == "/model/eu.some.model-v1%3A0/converse"
         assert seen.headers["x-amz-security-token"] == "TEMPORARY-TOKEN"
         assert seen.headers["authorization"] == again["Authorization"]
+
+
+async def test_a_large_body_is_signed_beside_the_loop() -> None:
+    """The loop goes on while its hash is made."""
+    big = Outbound(url=HOST + "/", headers={}, body=b"x" * (LARGE_BODY + 1))
+    threads: list[str] = []
+
+    def sign(method: str, url: str, headers: Mapping[str, str], body: bytes, now: float) -> Mapping[str, str]:
+        threads.append(threading.current_thread().name)
+        return {"X-Signed": f"{method} {len(body)} {now:g}"}
+
+    assert (await signed(big, sign, 7.0)).headers == {"X-Signed": f"POST {LARGE_BODY + 1} 7"}
+    small = Outbound(url=HOST + "/", headers={"a": "b"}, body=b"x")
+    assert (await signed(small, sign, 7.0)).headers == {"a": "b", "X-Signed": "POST 1 7"}
+    assert threads[0] != threads[1] == threading.current_thread().name
 
 
 async def test_what_the_upstream_repeats_of_secrets_is_not_shown() -> None:

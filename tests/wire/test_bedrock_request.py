@@ -188,6 +188,15 @@ def test_system_texts_stand_apart_and_in_the_midst_where_the_model_takes_them() 
         {"text": "two"},
         {"text": "three"},
     ]
+    doc, _ = write(given, "no_system_role")
+    assert "system" not in doc
+    assert [block.get("text") for block in doc["messages"][0]["content"]] == [
+        "one",
+        None,
+        "two",
+        "hi",
+        "three",
+    ]
     doc, _ = write(given, "system_messages")
     assert doc["messages"][1] == {"role": "system", "content": [{"text": "three"}]}
 
