@@ -140,15 +140,16 @@ class Link:
             return
         sent = await self._exchange_and_hear()
         async with asyncio.timeout(PATIENCE):
-            await self._shelf.carry_over()
-        if sent < BATCH:
-            self._set("connected")
+            more = await self._shelf.carry_over()
+        if sent == BATCH or more:
+            return
+        self._set("connected")
         if not self._stop.is_set():
             await self._rest(sent)
 
     async def _rest(self, sent: int) -> None:
         """Until there is something to send, or it is time to look what others did."""
-        if sent and sent < BATCH:
+        if sent:
             await asyncio.sleep(REST)
         if not self._replica.behind:
             await self._happens(self._woken, self._store.pace)

@@ -26,6 +26,8 @@ CONNECT = 1.0
 ANSWER = 2.0
 """Seconds before a server that says nothing counts as away."""
 PREFIX = "omniroute"
+LAYOUT = 1
+"""What keys hold. A version that reads them in another way counts on, and leaves these alone."""
 SCRIPT = Path(__file__).with_name("exchange.lua")
 
 
@@ -49,14 +51,15 @@ class Redis(Options, frozen=True, kw_only=True):
         prefix = query.pop("prefix", [PREFIX])[0]
         url = urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
         try:
-            return RedisStore(_client(url, 1), _client(url, CONNECTIONS), prefix)
+            return RedisStore(_client(url, 1, 0), _client(url, CONNECTIONS, 1), prefix)
         except (ValueError, TypeError):
             # Its words may hold parts of the URL, the password among them.
             raise StoreUnusable("the URL of the store cannot be read") from None
 
 
-def _client(url: str, connections: int) -> Client:
-    """A client whose connections are made when they are needed. Nothing is tried twice: the caller knows better."""
+def _client(url: str, connections: int, retries: int) -> Client:
+    """A client whose connections are made when they are needed. `retries` are for connections that were closed while
+    they were idle."""
     from redis.asyncio import BlockingConnectionPool
     from redis.asyncio import Redis as Client
     from redis.asyncio.retry import Retry
@@ -68,7 +71,8 @@ def _client(url: str, connections: int) -> Client:
         timeout=ANSWER,
         socket_connect_timeout=CONNECT,
         socket_timeout=ANSWER,
-        retry=Retry(NoBackoff(), 0),
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), retries),
     )
     return Client.from_pool(pool)
 
@@ -83,7 +87,7 @@ class RedisStore:
     def __init__(self, client: Client, blobs: Client, prefix: str) -> None:
         self._client = client
         self._blobs = blobs
-        base = f"{{{prefix}}}:"  # the braces keep all keys on one node of a cluster
+        base = f"{{{prefix}}}:{LAYOUT}:"  # the braces keep all keys on one node of a cluster
         self._keys = [base + name for name in ("meta", "log", "records", "counters", "ends")]
         self._counter, self._blob = f"{base}counter:", f"{base}blob:"
         self._exchange = client.register_script(SCRIPT.read_text("utf-8"))

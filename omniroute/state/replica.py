@@ -5,15 +5,20 @@ Nothing here waits or fails: `state/link.py` carries changes to and fro. Without
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
 from math import inf
 from typing import Literal
 from uuid import uuid4
 
+import msgspec
+
 from omniroute.state.counter import Counter, Part
 from omniroute.state.shared import Heard, Listener
 from omniroute.state.store import Change
+
+log = logging.getLogger("omniroute")
 
 LARGEST = 200_000
 """Records kept, and counters; the oldest go first."""
@@ -240,8 +245,13 @@ class Replica:
 
     def _tell(self, heard: Heard) -> None:
         for prefix, listener in self._listeners:
-            if heard.key.startswith(prefix):
+            if not heard.key.startswith(prefix):
+                continue
+            try:
                 listener(heard)
+            except (ValueError, msgspec.MsgspecError) as error:
+                # Another version of the gateway may write what this one does not read.
+                log.warning("what another process says of %s cannot be read: %s", heard.key, error)
 
     # ── the copy ─────────────────────────────────────────────────────────────────────────────────
 

@@ -118,7 +118,11 @@ class ResponseStore:
         stored = await self._blobs.get(RESPONSE + name)
         if stored is None:
             return None
-        kept = msgspec.msgpack.decode(stored, type=Kept)
+        try:
+            kept = msgspec.msgpack.decode(stored, type=Kept)
+        except msgspec.DecodeError:
+            # Another version of the gateway kept it: for this one it is not there.
+            return None
         self._put(caller, id, kept)
         return kept
 

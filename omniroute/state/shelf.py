@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 
 from omniroute.state.heap import Heap
 from omniroute.state.store import Blobs, StoreAway
 
+DROPPED = 20_000
+"""Keys remembered that the store has yet to drop; what is forgotten ends by itself."""
+AT_ONCE = 100
+"""Values carried over in one go."""
 PATIENCE = 1.0
 """Seconds that a look-up may take before it counts as not found."""
 
@@ -28,7 +33,7 @@ class Shelf:
         self._failed: Callable[[str], None] = lambda why: None
         self._due: Callable[[], None] = lambda: None
         self._reserved: dict[str, tuple[int, int]] = {}
-        self._dropped: set[str] = set()
+        self._dropped: dict[str, None] = {}
 
     @property
     def shared(self) -> bool:
@@ -81,7 +86,7 @@ class Shelf:
             self.put_soon(key, value, ttl)
             return
         self._heap.drop(key)
-        self._dropped.discard(key)
+        self._dropped.pop(key, None)
 
     async def drop(self, key: str) -> bool:
         """Whether there was one."""
@@ -94,14 +99,16 @@ class Shelf:
                     return await self._store.drop(key) or was_here
             except (StoreAway, TimeoutError) as error:
                 self._failed(str(error))
-        self._dropped.add(key)
+        self._dropped[key] = None
+        if len(self._dropped) > DROPPED:
+            del self._dropped[next(iter(self._dropped))]
         self._due()
         return was_here
 
     def put_soon(self, key: str, value: bytes, ttl: float) -> None:
         """The same without waiting: the store gets it a moment later."""
         self._heap.put(key, value, ttl)
-        self._dropped.discard(key)
+        self._dropped.pop(key, None)
         self._due()
 
     @property
@@ -109,14 +116,15 @@ class Shelf:
         """How many values the store has yet to hear of."""
         return len(self._heap) + len(self._dropped) if self._store is not None else 0
 
-    async def carry_over(self) -> None:
-        """Give the store what it has yet to hear of. Raises `StoreAway`."""
+    async def carry_over(self) -> bool:
+        """Give the store some of what it has yet to hear of; whether there is more. Raises `StoreAway`."""
         if self._store is None:
-            return
-        for key, value, left in self._heap.all():
+            return False
+        for key, value, left in islice(self._heap.all(), AT_ONCE):
             await self._store.put(key, value, left)
             if self._heap.get(key) is value:
                 self._heap.drop(key)
-        for key in list(self._dropped):
+        for key in list(islice(self._dropped, AT_ONCE)):
             await self._store.drop(key)
-            self._dropped.discard(key)
+            self._dropped.pop(key, None)
+        return bool(self.behind)

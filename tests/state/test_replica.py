@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from omniroute.state.cooldowns import Cooldowns
 from omniroute.state.link import Link
 from omniroute.state.memory import MemoryStore
 from omniroute.state.replica import Replica
@@ -360,6 +361,17 @@ def test_a_put_after_a_drop_goes_out_after_it(now: Now) -> None:
     replica.put("r", b"2", ttl=None)
     replica.give_back(under_way)
     assert [(c.verb, c.value) for c in replica.take(100)] == [("drop", b""), ("put", b"2")]
+
+
+def test_what_another_version_writes_stops_nobody(now: Now, caplog: pytest.LogCaptureFixture) -> None:
+    replica = shared(now)
+    cooldowns, heard = Cooldowns(now, replica), list[Heard]()
+    replica.watch("", heard.append)
+    replica.hear(
+        [Change("put", "cooldown/x", b"{not what it was}"), Change("put", "cooldown/y", b"\x91\x01")]
+    )
+    assert (cooldowns.all(), len(heard)) == ({}, 2)
+    assert caplog.text.count("cannot be read") == 2
 
 
 def test_signals_are_added_up_and_not_kept_for_ever(now: Now) -> None:

@@ -101,5 +101,15 @@ async def test_a_store_that_is_away_fails_nobody_and_gets_it_later() -> None:
     assert (told, shelf.behind) == (["it is away"] * 3, 2)
     store.away = False
     assert await shelf.get("old") is None, "it was dropped, although the store does not know yet"
-    await shelf.carry_over()
+    assert await shelf.carry_over() is False
     assert (await store.get("new"), await store.get("old"), shelf.behind) == (b"1", None, 0)
+
+
+async def test_much_is_carried_over_little_by_little() -> None:
+    now = Now()
+    store, shelf = MemoryStore(now), Shelf(now)
+    attach(shelf, store)
+    for number in range(250):
+        shelf.put_soon(f"k{number}", b"x", ttl=10)
+    assert [await shelf.carry_over() for _ in range(3)] == [True, True, False]
+    assert await store.get("k249") == b"x"
