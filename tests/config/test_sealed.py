@@ -38,6 +38,7 @@ def _flipped(sealed: str) -> str:
         ("v9:x:y", KEY, "are known, not 'v9'"),
         ("", KEY, "are known"),
     ],
+    ids=["key", "key-id", "flipped", "short", "empty", "not-base64", "later", "nothing"],
 )
 def test_what_cannot_be_opened(sealed: str, key: str, told: str) -> None:
     with pytest.raises(ValueError, match="sealed") as error:
