@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from omniroute.state.replica import Replica
@@ -225,8 +226,8 @@ class Link:
         await self._load(whole=False)
         if not first:
             known = self._replica.known()
-            for start in range(0, len(known), BATCH):
-                await self._exchange_known(known[start : start + BATCH])
+            while some := list(islice(known, BATCH)):
+                await self._exchange_known(some)
         self._replica.tell_all()
         self._life, self._run_of_server = news.life, news.run
 
@@ -244,7 +245,11 @@ class Link:
     async def _load(self, *, whole: bool) -> None:
         async with asyncio.timeout(PATIENCE * 4):
             news = await self._store.load()
-        self._replica.hear_all(news.changes, whole=whole)
+        for start in range(0, len(news.changes), BATCH):
+            self._replica.hear(news.changes[start : start + BATCH])
+            await asyncio.sleep(0)  # requests go on in between
+        if whole:
+            self._replica.hear_rest({change.key for change in news.changes})
         self._cursor = news.cursor
 
     # ── how it is ────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ Nothing here waits or fails: `state/link.py` carries changes to and fro. Without
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 from math import inf
 from typing import Literal
@@ -22,6 +22,8 @@ log = logging.getLogger("omniroute")
 
 LARGEST = 200_000
 """Records kept, and counters; the oldest go first."""
+OUTBOX = 2 * LARGEST
+"""Changes that wait for the store; the oldest go."""
 FIRST_SWEEP = 1_000
 SIGNAL_KEPT = 60.0
 """Seconds that a signal waits for a store that is away; after that nobody needs it."""
@@ -141,21 +143,18 @@ class Replica:
             if counter.own != 0.0 and counter.end > now:
                 self._changed("count", key)
 
-    def known(self) -> list[Change]:
-        """All that lives, for a store that may have lost it: records where it has none, and what others contributed."""
-        now = self._clock()
-        records = [
-            Change("put", key, value, ttl=_left(end, now), absent=True)
-            for key, (value, end) in self._records.items()
-            if end > now
-        ]
-        parts = [
-            Change("count", key, b"", part.amount, origin, part.version, _left(part.end, now))
-            for key, counter in self._counters.items()
-            for origin, part in counter.others.items()
-            if part.end > now
-        ]
-        return [*records, *parts]
+    def known(self) -> Iterator[Change]:
+        """All that lives, for a store that may have lost it: records where it has none, and what others contributed.
+        May be read bit by bit, while things change."""
+        for key in list(self._records):
+            value, end = self._records.get(key, (b"", 0.0))
+            if end > (now := self._clock()):
+                yield Change("put", key, value, ttl=_left(end, now), absent=True)
+        for key in list(self._counters):
+            counter = self._counters.get(key)
+            for origin, part in list(counter.others.items()) if counter is not None else ():
+                if part.end > (now := self._clock()):
+                    yield Change("count", key, b"", part.amount, origin, part.version, _left(part.end, now))
 
     def _change(self, kind: Kind, key: str, now: float) -> Change | None:
         """The change that an entry of the outbox stands for; None when it has become pointless."""
@@ -179,6 +178,8 @@ class Replica:
         if not self._outbox:
             self._wake()
         self._outbox[kind, key] = None
+        if len(self._outbox) > OUTBOX:
+            del self._outbox[next(iter(self._outbox))]
 
     # ── what others did ──────────────────────────────────────────────────────────────────────────
 
@@ -194,12 +195,8 @@ class Replica:
                 self._tell(heard)
         return dropped
 
-    def hear_all(self, changes: list[Change], *, whole: bool) -> None:
-        """Take over what a store holds. `whole`: what it does not hold has been dropped there."""
-        self.hear(changes)
-        if not whole:
-            return
-        held = {change.key for change in changes}
+    def hear_rest(self, held: Set[str]) -> None:
+        """What a store does not hold, and is not on its way there, has been dropped by others."""
         for key in [*self._records, *self._counters]:
             if key not in held and not self._is_pending(key):
                 self.hear([Change("drop", key)])

@@ -422,6 +422,15 @@ async def test_a_stop_sends_what_is_left(store: MemoryStore, now: Now) -> None:
     assert await store.get("blob") == b"y"
 
 
+def test_the_outbox_is_bounded(now: Now, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omniroute.state.replica.OUTBOX", 100)
+    replica = shared(now)
+    for number in range(500):
+        replica.put(f"r{number % 250}", b"x", ttl=None)
+    assert replica.behind == 100
+    assert replica.take(1_000)[-1].key == "r249"
+
+
 async def test_the_copy_is_bounded(now: Now, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("omniroute.state.replica.LARGEST", 2_000)
     replica = Replica(now)
