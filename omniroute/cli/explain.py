@@ -12,16 +12,17 @@ from typing import Any
 import msgspec
 
 from omniroute.cli.revisions import add_stand_ins
+from omniroute.cli.traffic import Item, Judge, item_of
 from omniroute.config.load import find_config
 from omniroute.engine.generation import Generation
-from omniroute.engine.plans import dry_generation, dry_plan, placed
+from omniroute.engine.plans import dry_generation, placed
 from omniroute.errors import ConfigError, ConfigUnreadable, Refused
 from omniroute.pipeline.compile import Pipeline
-from omniroute.pipeline.exchange import parse_object
+from omniroute.pipeline.exchange import Exchange, parse_object
 from omniroute.registry import load as load_registry
 from omniroute.routing.explain import explanation, explanation_text
-from omniroute.routing.facts import BYTES_PER_TOKEN
-from omniroute.routing.plan import Step
+from omniroute.routing.facts import facts_of
+from omniroute.routing.plan import Plan, Step, plan
 from omniroute.state.state import State
 
 
@@ -32,7 +33,11 @@ def register(subparsers: Any) -> None:
         description="The plan: what a name means, every stage and target, what is in, out or later, and why.",
         epilog="examples: omniroute explain always-on    omniroute explain request.json    omniroute explain pipeline chat",
     )
-    parser.add_argument("what", nargs="+", help="a model name, a file with a request, or `pipeline NAME`")
+    parser.add_argument(
+        "what",
+        nargs="+",
+        help="a model name, a .json file with a request (its body, or path, headers, key and body), or `pipeline NAME`",
+    )
     parser.add_argument("--config", "-c", help="the configuration file")
     parser.add_argument("--key", help="the name of a calling key")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -57,43 +62,84 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(generation: Generation, state: State, args: argparse.Namespace) -> int:
+    judge = Judge(generation, load_registry())
     try:
-        model, document = _asked(args.what[0])
-    except Refused as error:
+        item = _asked(args.what[0], args.key)
+    except (Refused, ValueError) as error:
         print(f"{args.what[0]}: {error}", file=sys.stderr)
         return 2
-    caller = generation.keyring.named(args.key) if args.key else None
-    if args.key and caller is None:
-        print(f"there is no key {args.key!r}", file=sys.stderr)
+    if item.key and generation.keyring.named(item.key) is None:
+        print(f"there is no key {item.key!r}", file=sys.stderr)
         return 1
-    tokens = len(msgspec.json.encode(document)) // BYTES_PER_TOKEN
-    made = dry_plan(generation, state, model, document=document, tokens=tokens, caller=caller)
+    exchange = judge.exchange(item)
+    if exchange is None:
+        print(f"nothing answers at {item.path}", file=sys.stderr)
+        return 1
+    refused = judge.called(item, exchange) if item.key else None
+    facts = facts_of(exchange)
+    if item.tokens is not None:
+        facts = msgspec.structs.replace(facts, tokens=item.tokens, _prompt=item.tokens)
+    made = plan(generation.directory, facts, state, now=state.clock(), dice=state.dice, explain=True)
     if made is None:
-        near = generation.directory.near(model)
+        near = generation.directory.near(exchange.model)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
-        print(f"there is no model, alias or combo {model!r}.{hint}", file=sys.stderr)
+        print(f"there is no model, alias or combo {exchange.model!r}.{hint}", file=sys.stderr)
         return 1
+    return _tell(generation, made, state, exchange, refused, args.json)
 
+
+def _tell(
+    generation: Generation, made: Plan, state: State, exchange: Exchange, refused: str | None, as_json: bool
+) -> int:
     def place(step: Step) -> str:
         return placed(generation, step)
 
-    if args.json:
-        print(json.dumps(explanation(made, state.clock(), place), indent=2))
+    pipeline, route = _taken(generation, exchange)
+    if as_json:
+        told = explanation(made, state.clock(), place)
+        told |= {"place": _named_at(generation, made), "refused": refused, "route": route}
+        told["pipeline"] = {"name": pipeline.name, "stages": _stages(pipeline)}
+        print(json.dumps(told, indent=2))
         return 0
-    print(explanation_text(made, state.clock(), place))
-    chat = generation.families.get("chat")
-    if chat is not None:
-        print(f"\npipeline {chat.name}")
-        _print_stages(chat)
+    head, *rows = explanation_text(made, state.clock(), place).split("\n")
+    at = _named_at(generation, made)
+    print("\n".join([f"{head}  ({at})" if at else head, *rows]))
+    if refused is not None:
+        print(f"  refused all the same: {refused}")
+    print(f"\npipeline {pipeline.name}" + (f"  ({route})" if route else ""))
+    _print_stages(pipeline)
     return 0
 
 
-def _asked(what: str) -> tuple[str, dict[str, Any]]:
+def _taken(generation: Generation, exchange: Exchange) -> tuple[Pipeline, str]:
+    """The pipeline that a request takes, and the route that says so, if one does."""
+    for index, rule in enumerate(generation.rules):
+        if rule.fits(exchange, generation.keyring):
+            return rule.pipeline, f"routes[{index}] at {generation.loaded.place(f'routes[{index}]')}"
+    return generation.pipeline(exchange), ""
+
+
+def _named_at(generation: Generation, made: Plan) -> str:
+    """Where the configuration says what the name means; nothing for a provider's own model."""
+    path = {
+        "combo": f'combos."{made.found.of.name}"',
+        "alias": f'models."{made.asked}"',
+        "default": "default",
+    }.get(made.found.via)
+    return generation.loaded.place(path) if path is not None else ""
+
+
+def _asked(what: str, key: str | None) -> Item:
+    """A model's name, or a file with a request: its body alone, or with `path`, `headers` and the name of its `key`.
+
+    Raises `Refused`, `ValueError`.
+    """
     path = Path(what)
-    if what.endswith(".json") and path.is_file():
-        document = parse_object(path.read_bytes())
-        return str(document.get("model", "")), document
-    return what, {}
+    if not (what.endswith(".json") and path.is_file()):
+        return item_of({"model": what, "key": key, "tokens": 0})
+    document = parse_object(path.read_bytes())
+    request = document if isinstance(document.get("body"), dict) else {"body": document}
+    return item_of({**request, "key": key or request.get("key")})
 
 
 def _pipeline(generation: Generation, name: str, as_json: bool) -> int:

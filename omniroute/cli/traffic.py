@@ -7,6 +7,7 @@ One JSON object a line: a request with its body (`path`, `headers`, `key` (a nam
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A recorded request. `tokens` None: from the size of the body; `output` None: not known."""
+    """A recorded request. `tokens` None: from the size of the body. `time`: when it came, else now, in epoch seconds."""
 
     line: int
     path: str
@@ -97,10 +98,11 @@ def read_traffic(text: str) -> Iterator[Item]:
             raise ValueError(f"line {number}: a request is a JSON object")
         if "level" in found and "endpoint" not in found and "model" not in found:
             continue  # what the gateway had to say, between its requests
-        yield _item(found, number)
+        yield item_of(found, number)
 
 
-def _item(found: Doc, line: int) -> Item:
+def item_of(found: Doc, line: int = 1) -> Item:
+    """A recorded request in one of its three forms. Raises `ValueError`."""
     body = found.get("body")
     model = found.get("model")
     if not isinstance(body, dict):
@@ -116,7 +118,7 @@ def _item(found: Doc, line: int) -> Item:
         headers=headers if isinstance(headers, dict) else {},
         key=found.get("key"),
         ip=found.get("ip") or LOOPBACK,
-        time=float(found.get("time") or 0.0),
+        time=float(found.get("time") or time.time()),
         body=msgspec.json.encode(body),
         tokens=_number(found, "tokens", "input_tokens"),
         usage=Usage(
@@ -140,9 +142,20 @@ class Judge:
 
     def judge(self, item: Item) -> Judgement:
         """What would become of a request, with nothing cooling and nothing spent."""
+        exchange = self.exchange(item)
+        if exchange is None:
+            return Judgement("there is no such endpoint")
+        refused = self.called(item, exchange)
+        if refused is not None:
+            return Judgement(refused)
+        pipeline = self._generation.pipeline(exchange).name
+        return self._planned(item, exchange, pipeline)
+
+    def exchange(self, item: Item) -> Exchange | None:
+        """The request as the pipeline would get it, or None where nothing answers at its path."""
         found = self._endpoints.find(item.path, {})
         if found is None:
-            return Judgement("there is no such endpoint")
+            return None
         request = Request(
             method="POST",
             path=item.path,
@@ -154,14 +167,9 @@ class Judge:
             received=item.time,
             started=0.0,
         )
-        exchange = self._generation.exchange(request, found.endpoint, found.peek, IdSource(still().dice))
-        refused = self._called(item, exchange)
-        if refused is not None:
-            return Judgement(refused)
-        pipeline = self._generation.pipeline(exchange).name
-        return self._planned(item, exchange, pipeline)
+        return self._generation.exchange(request, found.endpoint, found.peek, IdSource(still().dice))
 
-    def _called(self, item: Item, exchange: Exchange) -> str | None:
+    def called(self, item: Item, exchange: Exchange) -> str | None:
         """Who calls; why that is refused, if it is."""
         keyring = self._generation.keyring
         if item.key is None:

@@ -56,7 +56,7 @@ class PipelineRule:
             return False
         if not all(name in request.headers and test(request.headers[name]) for name, test in self.headers):
             return False
-        return self.key is None or self.key(_key_name(request, keyring))
+        return self.key is None or self.key(_key_name(exchange, keyring))
 
 
 @dataclass(slots=True)
@@ -161,7 +161,11 @@ def _malformed(body: bytes, error: Exception) -> Problem:
     return not_json(body, error)
 
 
-def _key_name(request: Request, keyring: Keyring) -> str:
+def _key_name(exchange: Exchange, keyring: Keyring) -> str:
+    """The name of the calling key; before `auth` ran, that of the key presented."""
+    if exchange.caller is not None:
+        return exchange.caller.name
+    request = exchange.request
     presented = presented_key(request.headers, request.query)
     caller = keyring.find(presented) if presented is not None else None
     return caller.name if caller is not None else ""

@@ -29,7 +29,7 @@ def config(tmp_path: Path) -> str:
 def test_a_combo(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "mine", "--config", config]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "mine is a combo, fill-first"
+    assert lines[0] == f"mine is a combo, fill-first  ({config}:7:9)"
     assert [line.rsplit("/", 1)[-1] for line in lines[1:4]] == [
         "omniroute.yaml:7:10)",
         "omniroute.yaml:7:17)",
@@ -82,3 +82,63 @@ def test_a_file_that_is_no_request(config: str, tmp_path: Path, capsys: pytest.C
     file.write_text("[1")
     assert main(["explain", str(file), "--config", config]) == 2
     assert "not valid JSON" in capsys.readouterr().err
+
+
+ROUTED = (
+    CONFIG.replace("models: [", "expires: 2020-01-01, models: [")
+    + """\
+models: {short: mine}
+default: short
+pipelines:
+  quiet: {stages: [auth, route, translate, retry]}
+routes:
+  - {match: {path: /v1/messages, header: {x-team: a*}, key: ci}, pipeline: quiet}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("request_doc", "args", "pipeline", "route"),
+    [
+        ({"model": "short", "messages": []}, [], "chat", ""),
+        ({"path": "/v1/messages", "headers": {"X-Team": "ab"}, "body": {"model": "short"}}, ["--key", "ci"], "quiet", "routes[0]"),
+        ({"path": "/v1/messages", "headers": {"X-Team": "ab"}, "key": "ci", "body": {"model": "short"}}, [], "quiet", "routes[0]"),
+        ({"path": "/v1/messages", "headers": {"X-Team": "b"}, "key": "ci", "body": {"model": "short"}}, [], "chat", ""),
+        ({"path": "/v1beta/models/short:generateContent", "body": {"contents": []}}, [], "chat", ""),
+    ],
+)  # fmt: skip
+def test_a_request_takes_a_route(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    request_doc: dict[str, object],
+    args: list[str],
+    pipeline: str,
+    route: str,
+) -> None:
+    config, request = tmp_path / "omniroute.yaml", tmp_path / "request.json"
+    config.write_text(ROUTED)
+    request.write_text(json.dumps(request_doc))
+    assert main(["explain", str(request), "--config", str(config), "--json", *args]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"], told["pipeline"]["name"]) == ("short", pipeline)
+    assert told["route"].startswith(route) and bool(told["route"]) == bool(route)
+    assert told["place"] == f"{config}:8:17"
+    assert told["refused"] == ("This key has expired." if "--key" in args or "key" in request_doc else None)
+    assert all(stage["from"] for stage in told["pipeline"]["stages"])
+
+
+def test_every_line_has_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "omniroute.yaml"
+    config.write_text(ROUTED)
+    assert main(["explain", "nobody-knows-this", "--key", "ci", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.replace(f"{config}:", "at ").splitlines()
+    assert lines[0] == "nobody-knows-this is unknown, so the default: mine, fill-first  (at 9:10)"
+    assert all("(at 7:" in line for line in lines[1:4])
+    assert lines[4] == "  refused all the same: This key has expired."
+
+
+def test_a_path_that_nothing_serves(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"path": "/nowhere", "body": {"model": "mine"}}))
+    assert main(["explain", str(request), "--config", config]) == 1
+    assert "nothing answers at /nowhere" in capsys.readouterr().err
