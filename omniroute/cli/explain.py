@@ -14,6 +14,7 @@ import msgspec
 from omniroute.cli.revisions import add_stand_ins
 from omniroute.cli.traffic import Item, Judge, item_of
 from omniroute.config.load import find_config
+from omniroute.config.marks import Map
 from omniroute.engine.generation import Generation
 from omniroute.engine.plans import dry_generation, placed
 from omniroute.errors import ConfigError, ConfigUnreadable, Refused
@@ -121,12 +122,15 @@ def _taken(generation: Generation, exchange: Exchange) -> tuple[Pipeline, str]:
 
 def _named_at(generation: Generation, made: Plan) -> str:
     """Where the configuration says what the name means; nothing for a provider's own model."""
-    path = {
-        "combo": f'combos."{made.found.of.name}"',
-        "alias": f'models."{made.asked}"',
-        "default": "default",
-    }.get(made.found.via)
-    return generation.loaded.place(path) if path is not None else ""
+    tree = generation.loaded.stages.normalised
+    section, name = {"combo": ("combos", made.found.of.name), "alias": ("models", made.asked)}.get(
+        made.found.via, ("", "default")
+    )
+    entries = tree.get(section) if section else tree
+    if not isinstance(entries, Map) or name not in entries or made.found.via in ("provider", "model"):
+        return ""
+    mark = entries.key_mark(name) if section else entries.value_mark(name)
+    return str(mark.by(""))
 
 
 def _asked(what: str, key: str | None) -> Item:

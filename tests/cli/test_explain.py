@@ -29,7 +29,7 @@ def config(tmp_path: Path) -> str:
 def test_a_combo(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "mine", "--config", config]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"mine is a combo, fill-first  ({config}:7:9)"
+    assert lines[0] == f"mine is a combo, fill-first  ({config}:7:3)"
     assert [line.rsplit("/", 1)[-1] for line in lines[1:4]] == [
         "omniroute.yaml:7:10)",
         "omniroute.yaml:7:17)",
@@ -122,7 +122,7 @@ def test_a_request_takes_a_route(
     told = json.loads(capsys.readouterr().out)
     assert (told["model"], told["pipeline"]["name"]) == ("short", pipeline)
     assert told["route"].startswith(route) and bool(told["route"]) == bool(route)
-    assert told["place"] == f"{config}:8:17"
+    assert told["place"] == f"{config}:8:10"
     assert told["refused"] == ("This key has expired." if "--key" in args or "key" in request_doc else None)
     assert all(stage["from"] for stage in told["pipeline"]["stages"])
 
