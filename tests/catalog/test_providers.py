@@ -34,7 +34,7 @@ WIRES = {
 LEVELS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 IDS = """
-    alibaba alibaba-cn anthropic bedrock cerebras chutes cohere deepinfra deepseek demo fault fireworks gemini glm glm-cn groq
+    alibaba alibaba-cn anthropic bedrock bedrock-claude bedrock-openai cerebras chutes cohere deepinfra deepseek demo fault fireworks gemini glm glm-cn groq
     huggingface hyperbolic kimi kimi-cn llama-cpp lmstudio minimax minimax-cn mistral nebius nvidia ollama
     ollama-cloud openai openrouter perplexity sambanova siliconflow siliconflow-cn together vercel-gateway vertex vertex-claude vllm xai
 """.split()
