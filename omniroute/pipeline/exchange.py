@@ -245,17 +245,23 @@ class Exchange:
         twin._doc = _json.decode(_encode(self._doc)) if self.edited else None
         return twin
 
-    def won_by(self, rival: Exchange, losers: Sequence[Exchange]) -> None:
-        """Go on where a rival has got to; what the others did counts, too."""
-        attempts = self.attempts + sum(twin.attempts for twin in (rival, *losers))
-        tried, lost, cost = self.tried, self.lost, self.cost_of_lost
+    def goes_on_as(self, rival: Exchange) -> None:
+        """Go on where a rival has got to: its answer is what the client gets."""
+        attempts, tried = self.attempts + rival.attempts, self.tried
+        lost, cost = self.lost, self.cost_of_lost
         self.adopt(rival)
-        self.attempts, self.tried = attempts, tried
-        self.lost = lost + [twin.target.name for twin in losers if twin.target is not None]
-        self.cost_of_lost = cost + sum(twin.cost or 0.0 for twin in losers)
+        self.attempts, self.tried, self.lost, self.cost_of_lost = attempts, tried, lost, cost
         self.marks, self.watch = rival.marks, rival.watch
         self._doc, self.edited = rival._doc, rival.edited
         self.endings.append(lambda problem: rival.end_as(self))
+
+    def count_lost(self, rivals: Sequence[Exchange]) -> None:
+        """What those did that were asked in vain counts, too."""
+        for rival in rivals:
+            self.attempts += rival.attempts
+            self.cost_of_lost += rival.cost or 0.0
+            if rival.target is not None:
+                self.lost.append(rival.target.name)
 
     def end_as(self, other: Exchange) -> None:
         """The end of a rival that won: its answer went to the client as that of the other."""

@@ -38,17 +38,18 @@ class Racer:
 
 
 async def race(
-    field: Iterator[Racer], at_once: int, failed: Callable[[Racer], bool]
-) -> tuple[Racer | None, list[Racer]]:
-    """The first of `field` with an answer, or None when all failed; and those that lost to it.
+    field: Iterator[Racer], at_once: int, failed: Callable[[Racer], bool], lost: list[Racer]
+) -> Racer | None:
+    """The first of `field` with an answer, or None when all failed.
 
     So many run `at_once`. One that fails (its reply has a problem) is replaced by the next of the field as long as
-    `failed` says so. Whatever happens, cancellation included, nobody runs on when this returns or raises.
+    `failed` says so. Whatever happens, cancellation included, nobody runs on when this returns or raises, and those that
+    were under way in vain are in `lost`.
     """
     running: dict[asyncio.Task[Reply], Racer] = {}
     loop = asyncio.get_running_loop()
     winner: Racer | None = None
-    lost: list[Racer] = []
+    late: list[Racer] = []
     try:
         while winner is None:
             for racer in islice(field, max(0, at_once - len(running))):
@@ -65,12 +66,12 @@ async def race(
                 elif winner is None:
                     winner = racer
                 else:
-                    lost.append(racer)
+                    late.append(racer)
     finally:
-        lost += await _stop(running)
+        lost += [*late, *await _stop(running)]
         for racer in lost:
             await _let_go(racer)
-    return winner, lost
+    return winner
 
 
 async def _stop(running: dict[asyncio.Task[Reply], Racer]) -> list[Racer]:

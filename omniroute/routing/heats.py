@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 from omniroute.pipeline.exchange import ALL_LANES
-from omniroute.routing.directory import Combo
+from omniroute.routing.directory import Combo, Member
 from omniroute.routing.plan import Step
 
 
@@ -17,24 +17,29 @@ class Heat(NamedTuple):
     lanes: list[tuple[Step, slice]]
 
 
-def heat_of(steps: deque[Step]) -> Heat:
-    """Take the next heat from the front of `steps`, which are not empty.
+def heat_of(steps: deque[Step], *, racing: bool) -> Heat:
+    """Take the next heat from the front of `steps`, which are not empty; of one step where nothing is worth `racing`.
 
-    The members of a combo that races are one heat; so are the accounts of a provider that does, each in a lane of its
-    own.
+    The members of a combo that races are one heat, as far as its strategy lets them run together; so are the accounts of
+    a provider that does, each in a lane of its own.
     """
     first = steps.popleft()
-    racing = _racing(first)
-    if racing is None:
+    if not racing:
+        return Heat(1, [(first, ALL_LANES)])
+    found = _racing(first)
+    if found is None:
         return _accounts(first)
+    combo, member = found
     heat = [first]
-    while steps and _racing(steps[0]) is racing:
+    while steps and (other := _racing(steps[0])) is not None:
+        if other[0] is not combo or not combo.strategy.together(member, other[1]):
+            break
         heat.append(steps.popleft())
-    return Heat(min(racing.strategy.at_once, len(heat)), [(step, ALL_LANES) for step in heat])
+    return Heat(min(combo.strategy.at_once, len(heat)), [(step, ALL_LANES) for step in heat])
 
 
-def _racing(step: Step) -> Combo | None:
-    return next((combo for combo, _ in step.path if combo.strategy.at_once > 1), None)
+def _racing(step: Step) -> tuple[Combo, Member] | None:
+    return next((place for place in step.path if place[0].strategy.at_once > 1), None)
 
 
 def _accounts(step: Step) -> Heat:

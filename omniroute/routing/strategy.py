@@ -102,6 +102,10 @@ class Strategy(Protocol):
         so that requests that arrive together do not all go to the same one."""
         ...
 
+    def together(self, one: Candidate, other: Candidate) -> bool:
+        """Whether the two may be asked at the same time, where several are."""
+        ...
+
     def why(self, candidate: Candidate, turn: Turn) -> str:
         """The figure that gave a candidate its place, in words for `explain`; empty where there is none."""
         ...
@@ -119,6 +123,9 @@ class Ordering(Options, frozen=True, kw_only=True):
 
     def taken(self, name: str, turn: Turn) -> None:
         """Most have nothing to remember."""
+
+    def together(self, one: Candidate, other: Candidate) -> bool:
+        return True
 
     def why(self, candidate: Candidate, turn: Turn) -> str:
         return ""

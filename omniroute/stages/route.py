@@ -96,7 +96,7 @@ class _Journey:
         """What the client gets, or None when nobody could serve."""
         steps = deque(step for step in self._plan.steps if step.verdict == "in")
         while steps:
-            heat = heat_of(steps)
+            heat = heat_of(steps, racing=self._exchange.endpoint.operation == "chat")
             end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
             if end is not None:
                 return end
@@ -132,7 +132,8 @@ class _Journey:
     async def _race(self, heat: Heat, proceed: Handler) -> Reply | None:
         """Several at once. None when all failed and the next target may be asked."""
         exchange, steps = self._exchange, {}
-        refused: list[Reply] = []
+        refused: list[Racer] = []
+        lost: list[Racer] = []
 
         def field() -> Iterator[Racer]:
             for step, lane in heat.lanes:
@@ -144,22 +145,33 @@ class _Journey:
                     yield Racer(rival, partial(self._try, rival, step, proceed))
 
         def failed(racer: Racer) -> bool:
-            reply, rival = racer.reply, racer.exchange
-            if reply is None or reply.problem is None:
-                raise RuntimeError("a racer without a problem has not failed")
-            exchange.tried += rival.tried
-            exchange.attempts += rival.attempts
-            rival.problem = reply.problem
-            rival.end()
-            on = self._goes_on(steps[id(rival)], reply, reply.problem)
-            refused.extend([] if on else [reply])
+            on = self._failed(racer, steps[id(racer.exchange)])
+            refused.extend([] if on else [racer])
             return on
 
-        winner, lost = await race(field(), heat.at_once, failed)
-        if winner is None or winner.reply is None:
-            return refused[0] if refused else None
-        exchange.won_by(winner.exchange, [racer.exchange for racer in lost])
-        return winner.reply
+        try:
+            winner = await race(field(), heat.at_once, failed, lost)
+        finally:
+            exchange.count_lost([racer.exchange for racer in lost])
+        end = winner or next(iter(refused), None)
+        if end is None:
+            return None
+        exchange.goes_on_as(end.exchange)
+        return end.reply
+
+    def _failed(self, racer: Racer, step: Step) -> bool:
+        """Whether another may be asked instead of a racer that failed."""
+        exchange, rival, reply = self._exchange, racer.exchange, racer.reply
+        if reply is None or reply.problem is None:
+            raise RuntimeError("a racer without a problem has not failed")
+        exchange.tried += rival.tried
+        on = self._goes_on(step, reply, reply.problem)
+        if on:
+            exchange.attempts += rival.attempts
+            exchange.target, exchange.member, exchange.account = rival.target, rival.member, rival.account
+            rival.problem = reply.problem
+            rival.end()
+        return on
 
     async def _try(self, exchange: Exchange, step: Step, proceed: Handler) -> Reply:
         exchange.target = step.target

@@ -42,5 +42,8 @@ class _Field:
     def taken(self, name: str, turn: Turn) -> None:
         self._within.taken(name, turn)
 
+    def together(self, one: Candidate, other: Candidate) -> bool:
+        return self._within.together(one, other)
+
     def why(self, candidate: Candidate, turn: Turn) -> str:
         return self._within.why(candidate, turn)

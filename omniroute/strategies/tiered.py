@@ -47,6 +47,10 @@ class _Tiers:
     def taken(self, name: str, turn: Turn) -> None:
         self._within.taken(name, turn)
 
+    def together(self, one: Candidate, other: Candidate) -> bool:
+        """A race is one of a tier: the next one waits for its turn."""
+        return _own_rank(one) == _own_rank(other) and self._within.together(one, other)
+
     def why(self, candidate: Candidate, turn: Turn) -> str:
         rank = _rank(candidate, turn)
         tier = next((f"tier {tier}" for tier, place in RANKS.items() if place == rank), "no tier")
@@ -56,3 +60,7 @@ class _Tiers:
 
 def _rank(candidate: Candidate, turn: Turn) -> float:
     return turn.best(candidate, lambda leaf: RANKS[leaf.tier])
+
+
+def _own_rank(candidate: Candidate) -> int:
+    return min((RANKS[leaf.tier] for leaf in candidate.leaves), default=len(RANKS))

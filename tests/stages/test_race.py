@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from omniroute.testing import FakeUpstream, Running, Scripted, gateway
-from tests.support.answers import WIRES, call, chat, chat_stream, error, responder
+from tests.support.answers import WIRES, anthropic, call, chat, chat_stream, error, responder
 from tests.support.http import get, post
 
 CONFIG = """
@@ -110,6 +110,10 @@ async def test_when_all_fail_the_client_is_told_of_all() -> None:
         assert status == 429
         assert 1 <= int(headers["Retry-After"]) <= 7
         assert sorted(t["target"] for t in body["error"]["tried"]) == ["one/m", "three/m", "two/m"]
+        await track.gw.recorded(1)
+        record = track.gw.records[0]
+        assert (record.attempts, record.lost) == (3, [])
+        assert record.target in ("one/m", "two/m", "three/m")
 
 
 async def test_after_a_race_that_nobody_won_comes_the_next_target() -> None:
@@ -127,9 +131,13 @@ async def test_the_clients_mistake_waits_for_who_is_still_running() -> None:
         assert (await track.post(*call("openai-chat", "fast")))[0] == 200
         assert track.asked == [1, 1, 0]
     async with Track(error(400), Scripted(pause=0.1, json=error(500).json, status=500), SLOW) as track:
-        status, body, _ = await track.post(*call("openai-chat", "fast"))
+        status, body, headers = await track.post(*call("openai-chat", "fast"))
         assert (status, body["error"]["message"]) == (400, "bad parameter")
+        assert headers["X-OmniRoute-Target"] == "one/m"
         assert track.asked == [1, 1, 0]
+        await track.gw.recorded(1)
+        assert track.gw.records[0].attempts == 2
+        assert sorted(line.partition(":")[0] for line in track.gw.records[0].tried) == ["one/m", "two/m"]
 
 
 async def test_a_client_that_leaves_cancels_all() -> None:
@@ -141,6 +149,10 @@ async def test_a_client_that_leaves_cancels_all() -> None:
         for up in track.ups[:2]:
             await asyncio.wait_for(up.requests[0].left.wait(), 1)
         assert track.asked == [1, 1, 0]
+        await track.gw.recorded(1)
+        record = track.gw.records[0]
+        assert (record.error, record.attempts, record.lost) == ("client_gone", 2, ["one/m", "two/m"])
+        assert record.cost is not None and record.cost > 0
 
 
 async def test_what_the_losers_cost_is_charged() -> None:
@@ -223,3 +235,43 @@ async def test_rivals_do_not_see_each_others_edits() -> None:
     assert "X-OmniRoute-Dropped" not in headers
     assert two.requests[0].json["logit_bias"] == {"5": 1}
     assert "top_k" not in two.requests[0].json
+
+
+async def test_a_secret_that_a_refusal_repeats_stays_secret() -> None:
+    leaky = Scripted(
+        status=400, json={"error": {"message": "bad key-secret-one", "type": "invalid_request_error"}}
+    )
+    config = """
+    providers:
+      one: {{format: openai-chat, base_url: "{one}/v1", accounts: {{a: {{key: key-secret-one}}}}}}
+      two: {{format: openai-chat, base_url: "{two}/v1", accounts: {{a: {{key: key-secret-two}}}}}}
+    combos:
+      fast: {{strategy: race, targets: [one/m, two/m]}}
+    """
+    async with FakeUpstream([leaky]) as one, FakeUpstream([leaky]) as two:
+        async with gateway(config.format(one=one.url, two=two.url)) as gw:
+            status, body, _ = await post(gw, *call("openai-chat", "fast"))
+    assert status == 400
+    assert "key-secret-one" not in str(body)
+
+
+async def test_a_race_inside_of_tiers_stays_in_its_tier_and_tokens_are_not_counted_in_a_race() -> None:
+    config = """
+    providers:
+      one: {{format: anthropic-messages, tier: free, base_url: "{one}/v1", accounts: {{a: {{key: k}}}}}}
+      two: {{format: anthropic-messages, tier: cheap, base_url: "{two}/v1", accounts: {{a: {{key: k}}}}}}
+    combos:
+      tiers: {{strategy: {{type: tiered, within: race}}, targets: [one/m, two/m, two/n]}}
+    """
+
+    def script(seen: Any) -> Scripted:
+        return Scripted(json={"input_tokens": 7} if seen.path.endswith("count_tokens") else anthropic())
+
+    async with FakeUpstream(script) as one, FakeUpstream(script) as two:
+        async with gateway(config.format(one=one.url, two=two.url)) as gw:
+            path, body = call("anthropic-messages", "tiers")
+            assert (await post(gw, path, body))[0] == 200
+            assert sorted(seen.json["model"] for seen in two.requests) == ["m", "n"]
+            assert one.requests == []
+            assert (await post(gw, f"{path}/count_tokens", body))[1] == {"input_tokens": 7}
+            assert len(two.requests) == 3
