@@ -298,7 +298,7 @@ def _component(value: Any, shape: Component, checking: Checking, mark: Mark, pat
         return checking.report.add(*name.findings)
     if not isinstance(name, str):
         return _wrong("text", name, checking, value.value_mark(key), (*path, key))
-    declares = path[:1] in (("middleware",), ("strategies",))
+    declares = len(path) == 2 and path[0] in ("middleware", "strategies")
     options = checking.names.options(shape.kind, name, declared=not declares)
     if options is None:
         return _unknown_component(name, shape.kind, checking, value.value_mark(key), path, declares)

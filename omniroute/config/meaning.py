@@ -16,6 +16,7 @@ from omniroute.config.providers import check_providers
 from omniroute.config.references import check_references
 from omniroute.config.report import Report
 from omniroute.config.routes import check_routes
+from omniroute.config.strategies import check_strategies
 from omniroute.config.use import check_use
 from omniroute.config.values import check_values
 from omniroute.config.view import View
@@ -29,6 +30,7 @@ CHECKS: tuple[Callable[[View], None], ...] = (
     check_references,
     check_model_names,
     check_combos,
+    check_strategies,
     check_order,
     check_endpoints,
     check_not_yet,
