@@ -10,6 +10,7 @@ from omniroute.reference.findings import findings_page
 from omniroute.reference.language import language_page, tests_page
 from omniroute.reference.markdown import link, page, table
 from omniroute.reference.metrics import metrics_page
+from omniroute.reference.openapi import openapi_document
 from omniroute.reference.outcomes import outcomes_page
 from omniroute.reference.translation import matrix_page
 from omniroute.registry import Registry
@@ -19,6 +20,7 @@ SINGLE = {
     "tests.md": (tests_page, "Every key of `*.test.yaml`"),
     "cli.md": (commands_page, "Every command"),
     "http.md": (http_page, "Endpoints, the admin plane, headers"),
+    "openapi.yaml": (openapi_document, "The same for programs: an OpenAPI document"),
     "errors.md": (findings_page, "Every code of a finding, and what clients are told"),
     "metrics.md": (metrics_page, "What `/-/metrics` shows"),
     "providers.md": (providers_page, "The catalogue of providers"),

@@ -100,29 +100,29 @@ def http_page() -> str:
 
 def _endpoints() -> list[tuple[str, str, str, str]]:
     exact = ((row.paths, row.wire, row.operation) for row in ROWS)
-    by_verb = ((_gemini(verb), GEMINI_WIRE, operation) for verb, (operation, _) in VERBS.items())
-    wrapped = ((_cloudcode(verb), CLOUDCODE_WIRE, operation) for verb, (operation, _) in VERBS.items())
+    by_verb = ((gemini_paths(verb), GEMINI_WIRE, operation) for verb, (operation, _) in VERBS.items())
+    wrapped = ((cloudcode_paths(verb), CLOUDCODE_WIRE, operation) for verb, (operation, _) in VERBS.items())
     return [
         (code(f"POST {paths[0]}"), _wire(wire), operation, codes(paths[1:]))
         for paths, wire, operation in (*exact, *by_verb, *wrapped)
     ]
 
 
-def _gemini(verb: str) -> tuple[str, ...]:
+def gemini_paths(verb: str) -> tuple[str, ...]:
     studio = tuple(f"/{version}/models/{{model}}:{verb}" for version in ("v1beta", "v1", "v1alpha"))
     google = f"publishers/google/models/{{model}}:{verb}"
     vertex = f"/v1beta1/projects/{{project}}/locations/{{location}}/{google}"
     return (*studio, vertex, f"/v1beta1/{google}")
 
 
-def _cloudcode(verb: str) -> tuple[str, ...]:
+def cloudcode_paths(verb: str) -> tuple[str, ...]:
     return (f"/v1internal:{verb}",)
 
 
 CALLS = (
     [(row.paths[0], row.wire) for row in ROWS]
-    + [(_gemini(verb)[0], GEMINI_WIRE) for verb in VERBS]
-    + [(_cloudcode(verb)[0], CLOUDCODE_WIRE) for verb in VERBS]
+    + [(gemini_paths(verb)[0], GEMINI_WIRE) for verb in VERBS]
+    + [(cloudcode_paths(verb)[0], CLOUDCODE_WIRE) for verb in VERBS]
 )
 """The first spelling of every call of a model, and its wire format."""
 
