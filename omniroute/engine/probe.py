@@ -19,6 +19,7 @@ from omniroute.routing.directory import Account, Directory, Provider, Target, Up
 from omniroute.state.state import State
 from omniroute.upstream.headers import merged
 from omniroute.upstream.send import redacted
+from omniroute.upstream.signing import signed
 from omniroute.upstream.transport import Outbound, Transport
 from omniroute.wire.conversation import Conversation, Notes, Text, Turn
 
@@ -63,21 +64,24 @@ async def probe_accounts(loaded: Loaded, registry: Registry) -> list[Probe]:
             made[kind] = declaration.cls().build()
         return made[kind]
 
-    workshop = Workshop(registry, State(), transport, lambda record: None)
+    state = State()
+    workshop = Workshop(registry, state, transport, lambda record: None)
     try:
-        return await probe(build(loaded, 1, workshop).directory, transport)
+        return await probe(build(loaded, 1, workshop).directory, transport, state.clock)
     finally:
         for each in made.values():
             await each.close()
 
 
-async def probe(directory: Directory, transport: Callable[[str], Transport]) -> list[Probe]:
+async def probe(
+    directory: Directory, transport: Callable[[str], Transport], clock: Callable[[], float]
+) -> list[Probe]:
     """Every active account of every enabled provider, in the order written. `transport` gives one by its kind."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(provider: Provider, account: Account) -> Probe:
         async with gate:
-            return await _Call(provider, account, transport(provider.settings.transport)).probe()
+            return await _Call(provider, account, transport(provider.settings.transport), clock).probe()
 
     pairs = [(p, a) for p in directory.providers.values() for a in _active(p)]
     return list(await asyncio.gather(*(one(provider, account) for provider, account in pairs)))
@@ -89,10 +93,13 @@ def _active(provider: Provider) -> Iterator[Account]:
 
 
 class _Call:
-    def __init__(self, provider: Provider, account: Account, transport: Transport) -> None:
+    def __init__(
+        self, provider: Provider, account: Account, transport: Transport, clock: Callable[[], float]
+    ) -> None:
         self._provider = provider
         self._account = account
         self._transport = transport
+        self._clock = clock
 
     async def probe(self) -> Probe:
         upstream = next(iter(self._provider.upstreams.values()))
@@ -131,7 +138,11 @@ class _Call:
         began = time.perf_counter()
         try:
             async with asyncio.timeout(SECONDS):
-                inbound = await self._transport.send(self._outbound(upstream, method, path, body, keyed=True))
+                outbound = self._outbound(upstream, method, path, body, keyed=True)
+                sign = self._account.granted[upstream.wire.name].sign
+                if sign is not None:
+                    outbound = await signed(outbound, sign, self._clock())
+                inbound = await self._transport.send(outbound)
                 try:
                     answer = await inbound.read()
                 finally:

@@ -200,6 +200,28 @@ async def test_online(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         }
 
 
+SIGNING = """
+version: 1
+providers:
+  aws:
+    format: bedrock-converse
+    base_url: URL
+    auth: {type: sigv4, service: bedrock, region: eu-west-1}
+    models: {m: {}}
+    accounts: {a: {access_key_id: AKIDEXAMPLE, key: k}}
+"""
+
+
+async def test_online_signs_what_has_to_be_signed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with FakeUpstream([Scripted(json={})]) as upstream:
+        (folder / "omniroute.yaml").write_text(SIGNING.replace("URL", upstream.url), "utf-8")
+        assert await asyncio.to_thread(main, ["validate", "--online"]) == 0
+        assert "one token of m" in capsys.readouterr().out
+        (asked,) = upstream.requests
+        assert (asked.path, asked.json["inferenceConfig"]) == ("/model/m/converse", {"maxTokens": 1})
+        assert asked.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+
+
 def test_online_tries_nothing_of_a_wrong_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "omniroute.yaml").write_text(BAD, "utf-8")
     assert main(["validate", "--online", "--json"]) == 1
