@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -103,13 +103,10 @@ def account_turn(
     """The turn in which the accounts of a provider are ordered, for a request of that model."""
 
     def usable(candidate: Candidate) -> Sequence[Account]:
-        return [
-            account
-            for account in provider.accounts
-            if account is candidate
-            and account.inactive is None
-            and account_hindrance(account, model, state, now, facts) is None
-        ]
+        account = cast("Account", candidate)  # those of this turn are
+        if account.inactive is not None or account_hindrance(account, model, state, now, facts) is not None:
+            return ()
+        return (account,)
 
     return Turn(
         f"accounts/{provider.name}", facts, state.rotation, state.health, state.ledger, dice, now, usable
@@ -215,6 +212,8 @@ class _Planner:
         """Why a target cannot serve what is asked. What is lacking is only looked at where there is a choice: the
         provider of a model that somebody names says it in its own words."""
         facts, context = self.facts, target.facts.context
+        if facts.operation != "chat":
+            return None
         needed = lacking - WISHES if lacking else lacking
         if needed:
             reason = f"it cannot {_words(needed)}"

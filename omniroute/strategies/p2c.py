@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from omniroute.declare import strategy
 from omniroute.routing.strategy import C, Candidate, Leaf, Ordering, Turn
@@ -22,12 +23,12 @@ class P2c(Ordering, frozen=True, kw_only=True):
     def order(self, candidates: Sequence[C], turn: Turn) -> Sequence[C]:
         if len(candidates) < 2:
             return candidates
-        burdens = _burdens(candidates, turn)
-        ready = [c for c in candidates if turn.is_usable(c)]
-        drawn = turn.dice.sample(ready, min(2, len(ready)))
-        rest = [c for c in candidates if c not in drawn]
-        by_burden = [sorted(group, key=lambda c: burdens[id(c)]) for group in (drawn, rest)]
-        return [*by_burden[0], *by_burden[1]]
+        shuffled = turn.dice.sample(list(candidates), len(candidates))
+        drawn = list(islice((c for c in shuffled if turn.is_usable(c)), 2))
+        if len(drawn) == 2:
+            burdens = _burdens(drawn, turn)
+            drawn.sort(key=lambda c: burdens[id(c)])
+        return [*drawn, *(c for c in shuffled if c not in drawn)]
 
     def why(self, candidate: Candidate, turn: Turn) -> str:
         running = turn.best(candidate, lambda leaf: turn.health.of(leaf.health_id).running)
