@@ -55,13 +55,17 @@ def base_url(given: str | None) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
-def ask(url: str, timeout: float) -> dict[str, Any]:
-    """What `/-/health` says. Raises `OSError` when nothing answers, `ValueError` when it is no gateway that does."""
+def ask(url: str, timeout: float, path: str = "/-/health", key: str | None = None) -> dict[str, Any]:
+    """What a page of the admin plane says. Raises `OSError` when nothing answers, `ValueError` when it is no gateway
+    that does."""
     # Nobody means the proxy of their environment to lead back to their own machine.
     local = urllib.parse.urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({} if local else None))
     try:
-        with opener.open(f"{url}/-/health", timeout=timeout) as answer:
+        request = urllib.request.Request(f"{url}{path}")
+        if key:
+            request.add_header("Authorization", f"Bearer {key}")
+        with opener.open(request, timeout=timeout) as answer:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         error.close()

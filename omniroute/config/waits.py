@@ -12,8 +12,8 @@ from omniroute.config.settings import Retry
 from omniroute.config.units import Duration
 from omniroute.config.view import Provider, View
 
-LONG = 3600.0
-"""Seconds of a worst case that are worth a note."""
+LONG = 3700.0
+"""Seconds of a worst case that are worth a note: more than three targets with all defaults take."""
 
 PLAIN_TOTAL = 600.0
 """Seconds of an attempt at a plain answer where the provider says none."""
@@ -46,7 +46,8 @@ def _worst(path: Path, target: str, seen: set[tuple[str, str]], view: View) -> t
     own = _seconds(written.get("timeout"))
     attempts, seconds = 0, 0.0
     for provider, model in leaves_of(target, view):
-        if provider.usable and (provider.name, model) not in seen:
+        inside = provider.tree.get("transport", "http") != "http"  # nothing to wait for
+        if provider.usable and not inside and (provider.name, model) not in seen:
             seen.add((provider.name, model))
             tries, pauses = _tries(provider)
             deadline = own if own is not None else _deadline(provider)
