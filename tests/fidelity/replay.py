@@ -253,7 +253,7 @@ def configuration(url: str) -> str:
     lines = ["providers:"]
     for wire, name in PROVIDER_OF.items():
         lines.append(
-            f"  {name}: {{format: {wire}, base_url: '{url}{BASE[wire]}', retry: {{attempts: 1}},"
+            f"  {name}: {{format: {wire}, base_url: '{url}{BASE[wire]}', retry: {{attempts: 1}}, breaker: {{scope: target}},"
             f" accounts: {{a: {{key: k1}}}}{MODELS.get(wire, '')}}}"
         )
     return "\n".join(lines) + "\n"
