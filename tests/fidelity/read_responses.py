@@ -136,7 +136,8 @@ def streamed_twice(events: list[dict[str, Any]]) -> list[str]:
         "response.custom_tool_call_input.delta": "arguments",
     }
     final: dict[str, Any] = {}
-    for event in events:
+    # Deltas of several calls may come mixed; an item's own stand in their order.
+    for event in sorted(events, key=lambda e: e.get("output_index") or 0):
         if name := names.get(event.get("type") or ""):
             deltas[name] += event.get("delta") or ""
         if event.get("type") in TERMINAL:
