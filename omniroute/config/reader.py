@@ -10,6 +10,7 @@ import yaml
 from omniroute.config.codes import Code
 from omniroute.config.marks import Bare, Map, Mark, Seq
 from omniroute.config.report import Report
+from omniroute.config.syntax import told
 
 if TYPE_CHECKING or not yaml.__with_libyaml__:  # without libyaml: the same tree, slower
     from omniroute.config.slow_parser import SlowParser as _Parser
@@ -78,8 +79,9 @@ def read(text: str, file: str, report: Report) -> Any:
     try:
         node = compose(text)
     except yaml.MarkedYAMLError as error:
-        mark = _mark(error.problem_mark or error.context_mark, file)
-        report.tell(Code.SYNTAX, _words(error), mark, hint=_syntax_hint(text, mark.line))
+        found = told(error, text)
+        place = Mark(file, found.line + 1, found.column + 1)
+        report.tell(Code.SYNTAX, f"not YAML: {found.message}", place, hint=found.hint)
         return None
     except (yaml.YAMLError, ValueError) as error:
         report.tell(Code.SYNTAX, _unprintable(error), Mark(file))
@@ -214,24 +216,6 @@ class _Reading:
     def _at(self, node: yaml.Node) -> Mark:
         start = node.start_mark
         return Mark(self.file, start.line + 1, start.column + 1)
-
-
-def _mark(mark: yaml.Mark | None, file: str) -> Mark:
-    return Mark(file, mark.line + 1, mark.column + 1) if mark is not None else Mark(file)
-
-
-def _words(error: yaml.MarkedYAMLError) -> str:
-    problem, context = error.problem or "", error.context or ""
-    if problem.startswith("but "):
-        return f"not YAML: {context}, {problem}"
-    return "not YAML: " + ", ".join(part for part in (problem, context) if part)
-
-
-def _syntax_hint(text: str, line: int) -> str | None:
-    """Inside of `{ }` and `[ ]`, a `${…}` without quotes is not YAML."""
-    lines = text.splitlines()[: max(line, 1)]
-    flow = any(re.search(r"[{\[,:]\s*\$\{", near) and re.search(r"[\[{]\s*[^$]", near) for near in lines[-2:])
-    return "inside of `{ }` and `[ ]`, `${…}` needs quotes" if flow else None
 
 
 def _unprintable(error: Exception) -> str:
