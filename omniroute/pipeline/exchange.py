@@ -255,6 +255,12 @@ class Exchange:
         self._doc, self.edited = rival._doc, rival.edited
         self.endings.append(lambda problem: rival.end_as(self))
 
+    def count_failed(self, rival: Exchange) -> None:
+        """What a rival did that failed counts, too: it is the latest that was tried."""
+        self.attempts += rival.attempts
+        self.target, self.member, self.account = rival.target, rival.member, rival.account
+        rival.end()
+
     def count_lost(self, rivals: Sequence[Exchange]) -> None:
         """What those did that were asked in vain counts, too."""
         for rival in rivals:

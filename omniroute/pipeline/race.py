@@ -27,6 +27,20 @@ class Racer:
         self.run = run
         self.reply: Reply | None = None
 
+    @property
+    def ended(self) -> Reply:
+        """How it ended, once it has."""
+        if self.reply is None:
+            raise RuntimeError("a racer that runs has no reply")
+        return self.reply
+
+    @property
+    def problem(self) -> Problem:
+        """Why it failed, once it has."""
+        if self.ended.problem is None:
+            raise RuntimeError("a racer without a problem has not failed")
+        return self.ended.problem
+
     def lose(self) -> None:
         """It was under way in vain: whoever counts on its end is told, and what it cost is reckoned. A provider that was
         cut off tells nothing, but has read the prompt."""

@@ -131,9 +131,11 @@ class _Journey:
 
     async def _race(self, heat: Heat, proceed: Handler) -> Reply | None:
         """Several at once. None when all failed and the next target may be asked."""
-        exchange, steps = self._exchange, {}
-        refused: list[Racer] = []
+        exchange = self._exchange
+        steps: dict[int, Step] = {}
+        fallen: list[Racer] = []
         lost: list[Racer] = []
+        end: Racer | None = None
 
         def field() -> Iterator[Racer]:
             for step, lane in heat.lanes:
@@ -145,33 +147,25 @@ class _Journey:
                     yield Racer(rival, partial(self._try, rival, step, proceed))
 
         def failed(racer: Racer) -> bool:
-            on = self._failed(racer, steps[id(racer.exchange)])
-            refused.extend([] if on else [racer])
+            nonlocal end
+            fallen.append(racer)
+            exchange.tried += racer.exchange.tried
+            on = self._goes_on(steps[id(racer.exchange)], racer.ended, racer.problem)
+            end = end if on else end or racer
             return on
 
         try:
-            winner = await race(field(), heat.at_once, failed, lost)
+            end = await race(field(), heat.at_once, failed, lost) or end
         finally:
             exchange.count_lost([racer.exchange for racer in lost])
-        end = winner or next(iter(refused), None)
+            for racer in fallen:
+                if racer is not end:
+                    racer.exchange.problem = racer.problem
+                    exchange.count_failed(racer.exchange)
         if end is None:
             return None
         exchange.goes_on_as(end.exchange)
-        return end.reply
-
-    def _failed(self, racer: Racer, step: Step) -> bool:
-        """Whether another may be asked instead of a racer that failed."""
-        exchange, rival, reply = self._exchange, racer.exchange, racer.reply
-        if reply is None or reply.problem is None:
-            raise RuntimeError("a racer without a problem has not failed")
-        exchange.tried += rival.tried
-        on = self._goes_on(step, reply, reply.problem)
-        if on:
-            exchange.attempts += rival.attempts
-            exchange.target, exchange.member, exchange.account = rival.target, rival.member, rival.account
-            rival.problem = reply.problem
-            rival.end()
-        return on
+        return end.ended
 
     async def _try(self, exchange: Exchange, step: Step, proceed: Handler) -> Reply:
         exchange.target = step.target

@@ -130,6 +130,9 @@ async def test_the_clients_mistake_waits_for_who_is_still_running() -> None:
     async with Track(error(400), Scripted(pause=0.1, json=chat()), SLOW) as track:
         assert (await track.post(*call("openai-chat", "fast")))[0] == 200
         assert track.asked == [1, 1, 0]
+        await track.gw.recorded(1)
+        record = track.gw.records[0]
+        assert (record.target, record.attempts, record.lost, len(record.tried)) == ("two/m", 2, [], 1)
     async with Track(error(400), Scripted(pause=0.1, json=error(500).json, status=500), SLOW) as track:
         status, body, headers = await track.post(*call("openai-chat", "fast"))
         assert (status, body["error"]["message"]) == (400, "bad parameter")
