@@ -328,6 +328,7 @@ _OWN = frozenset(
         "request",
         "request_edits",
         "stream",
+        "top",
         "watch",
         "wire",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import random
@@ -28,6 +29,10 @@ KEY = "idempotency-key"
 
 MEANT = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Headers of a client that change what an answer says."""
+
+
+LARGE = 4 * 2**20
+"""Bytes of a request from which on the loop is not held up for it."""
 
 
 class Idempotency(Options, frozen=True, kw_only=True):
@@ -193,7 +198,7 @@ class _Idempotency(_Layer):
 
     async def run(self, exchange: Exchange, proceed: Handler) -> Reply:
         given = exchange.request.headers[KEY].encode("utf-8", "surrogateescape")
-        ticket = Ticket(self._key(caller_of(exchange), given), digest_of(exchange), same=True)
+        ticket = Ticket(self._key(caller_of(exchange), given), await digest_of(exchange), same=True)
         return await self._again(exchange, ticket, proceed)
 
 
@@ -203,7 +208,7 @@ class _SingleFlight(_Layer):
         self._window = options.window
 
     async def run(self, exchange: Exchange, proceed: Handler) -> Reply:
-        digest = digest_of(exchange)
+        digest = await digest_of(exchange)
         ticket = Ticket(self._key(caller_of(exchange), digest), digest, within=self._window)
         return await self._again(exchange, ticket, proceed)
 
@@ -223,7 +228,7 @@ class _Exact(_Layer):
         if said is None or plan is None:
             return await _bypassed(exchange, proceed, told=True)
         scope = caller_of(exchange) if self._options.scope == "key" else b""
-        ticket = Ticket(self._key(scope, said, plan), digest_of(exchange))
+        ticket = Ticket(self._key(scope, said, plan), await digest_of(exchange))
         reply, head, fresh = await self._sharing.answer(exchange, ticket, proceed)
         exchange.cache = "miss" if fresh else "hit"
         reply.headers[CACHE] = exchange.cache.upper()
@@ -233,11 +238,11 @@ class _Exact(_Layer):
 
     def _said(self, exchange: Exchange) -> bytes | None:
         """All of the request that changes the answer, in no format; None when its answer is not to be kept."""
-        if (
-            self._options.deterministic_only
-            and not exchange.edited
-            and b"temperature" not in exchange.request.body
-        ):
+        body = exchange.request.body
+        if len(body) >= LARGE:
+            # It would have to be taken apart here, while others wait; and hardly anybody sends it twice.
+            return None
+        if self._options.deterministic_only and not exchange.edited and b"temperature" not in body:
             return None
         try:
             talk = exchange.conversation
@@ -246,7 +251,7 @@ class _Exact(_Layer):
             return None
         if self._options.deterministic_only and talk.temperature != 0:
             return None
-        if talk.previous_id is not None or b"item_reference" in exchange.request.body:
+        if talk.previous_id is not None or b"item_reference" in body:
             # What it refers to belongs to one caller and is not in the request.
             return None
         headers = [exchange.request.headers.get(name) for name in MEANT]
@@ -290,9 +295,14 @@ def caller_of(exchange: Exchange) -> bytes:
     return exchange.caller.name.encode() if exchange.caller is not None else b""
 
 
-def digest_of(exchange: Exchange) -> bytes:
+async def digest_of(exchange: Exchange) -> bytes:
     """Equal for requests whose answers are equal to the last byte."""
     endpoint = exchange.endpoint
     asked = f"{endpoint.path}\0{exchange.model}\0{exchange.stream}\0{exchange.array}\0"
     body = msgspec.json.encode(exchange.doc) if exchange.edited else exchange.request.body
-    return hashlib.sha256(asked.encode() + body).digest()
+    digest = hashlib.sha256(asked.encode())
+    if len(body) < LARGE:
+        digest.update(body)
+    else:
+        await asyncio.to_thread(digest.update, body)
+    return digest.digest()

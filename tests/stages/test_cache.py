@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from omniroute.registry import load
+from omniroute.stages import cache as cache_stage
 from omniroute.state.flights import AHEAD, MOST_OF_ONE
 from omniroute.state.state import State
 from omniroute.testing import FakeUpstream, Running, Scripted, Seen, gateway
@@ -581,6 +582,17 @@ async def test_errors_and_cut_streams_are_not_kept_either() -> None:
             told.append((answer.status, answer.cache))
             w.clock.now += 60
     assert told == [(400, "MISS"), (200, "MISS"), (200, "MISS"), (200, "HIT")]
+
+
+@pytest.mark.parametrize(("size", "told"), [(100, ["MISS", "HIT"]), (1_000, ["BYPASS", "BYPASS"])])
+async def test_very_large_requests_are_not_kept_but_have_their_keys(
+    size: int, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_stage, "LARGE", 1_000)
+    async with world(responder(), EXACT) as w:
+        assert [(await w.ask(text="x" * size)).cache for _ in range(2)] == told
+        answers = [await w.ask(text="x" * size, Idempotency_Key="k1") for _ in range(2)]
+        assert [a.idempotent for a in answers] == [False, True]
 
 
 async def test_a_request_that_a_codec_does_not_know_passes_by() -> None:
