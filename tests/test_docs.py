@@ -246,6 +246,28 @@ def test_every_decision_and_guide_is_listed() -> None:
     ] == []
 
 
+def test_every_how_to_page_is_listed() -> None:
+    listed = (ROOT / "docs/how-to/README.md").read_text("utf-8")
+    assert [p.name for p in (ROOT / "docs/how-to").glob("*.md") if f"({p.name})" not in listed] == [
+        "README.md"
+    ]
+
+
+def test_the_codes_of_troubleshooting_are_those_of_the_gateway() -> None:
+    """In the table of what clients get, every code is one that the source gives, in its right place."""
+    text = (ROOT / "docs/guide/troubleshooting.md").read_text("utf-8")
+    section = text.partition("## Clients get errors")[2].partition("\n## ")[0]
+    told = {
+        code
+        for row in section.splitlines()
+        for code in re.findall(r"`([a-z_]+)`", row.split("|")[1] if "|" in row else "")
+    }
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "omniroute").rglob("*.py"))
+    assert len(told) > 25
+    assert [code for code in sorted(told - {"code"}) if f'"{code}"' not in source] == []
+    assert [code for code in re.findall(r"`(OR\d+)`", text) if code not in set(Code)] == []
+
+
 def test_the_readme_is_short_and_names_the_two_commands() -> None:
     assert len(README.splitlines()) < 220
     makefile = (ROOT / "Makefile").read_text("utf-8")
