@@ -40,6 +40,10 @@ ADMIN: dict[tuple[str, str], tuple[str, str]] = {
         "admin",
         "Forgets what `kind` names (`breaker`, `cooldown`, `lockout`, `quota`, `budget`; `all`: the first three) of `name`.",
     ),
+    ("GET", "/-/requests"): (
+        "admin",
+        "The latest requests, as the log has them: at most `limit` (100) of those after the number `after`; `next` is the last.",
+    ),
     ("GET", "/-/metrics"): ("metrics or admin", "[Metrics](metrics.md) for Prometheus."),
     ("POST", "/-/reload"): (
         "admin",

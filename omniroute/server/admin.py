@@ -15,6 +15,7 @@ from omniroute.pipeline.keys import LOOPBACK, presented_key
 from omniroute.server.cors import is_local
 from omniroute.server.http import Answer, Incoming
 from omniroute.server.metrics import Metrics
+from omniroute.server.recent import Recent
 from omniroute.server.state_view import RESETS, reset, state_view
 
 Page = Callable[[Incoming], Awaitable[Answer]]
@@ -28,9 +29,10 @@ class Admin:
     """Answers under /-/. Everything but health and readiness needs a key with the scope `admin` (metrics: `metrics`
     or `admin`); where no keys are declared, it needs a client on loopback."""
 
-    def __init__(self, runtime: Runtime, metrics: Metrics, ready: Callable[[], bool]) -> None:
+    def __init__(self, runtime: Runtime, metrics: Metrics, recent: Recent, ready: Callable[[], bool]) -> None:
         self._runtime = runtime
         self._metrics = metrics
+        self._recent = recent
         self._ready = ready
         self._began = time.time()
         self._table: dict[tuple[str, str], Page] = {
@@ -40,6 +42,7 @@ class Admin:
             ("GET", "/-/wait"): self._wait,
             ("GET", "/-/state"): self._state,
             ("POST", "/-/state/reset"): self._reset,
+            ("GET", "/-/requests"): self._requests,
             ("GET", "/-/metrics"): self._exposition,
             ("POST", "/-/reload"): self._reload,
         }
@@ -172,6 +175,14 @@ class Admin:
             return _error(400, f"`kind` is one of {', '.join(RESETS)}, not {kind!r}.")
         runtime = self._runtime
         return _json({"reset": reset(runtime.generation, runtime.state, kind, name)})
+
+    async def _requests(self, request: Incoming) -> Answer:
+        try:
+            after = int(request.query.get("after", "-1"))
+            most = int(request.query.get("limit", "100"))
+        except ValueError:
+            return _error(400, "`after` and `limit` are whole numbers.")
+        return _json(self._recent.after(after, max(0, most)))
 
     async def _exposition(self, request: Incoming) -> Answer:
         if not self._runtime.generation.loaded.settings.metrics.enabled:

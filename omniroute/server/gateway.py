@@ -18,6 +18,7 @@ from omniroute.engine.runtime import Runtime
 from omniroute.engine.watch import Watcher
 from omniroute.errors import ConfigError, Finding
 from omniroute.pipeline.exchange import IdSource
+from omniroute.pipeline.record import Record
 from omniroute.registry import Registry, load
 from omniroute.server.admin import Admin
 from omniroute.server.data_plane import DataPlane
@@ -27,6 +28,7 @@ from omniroute.server.http import Answer, Handler, Incoming, Listener
 from omniroute.server.inbound import Answerer
 from omniroute.server.log import LogSink, tell_transition
 from omniroute.server.metrics import Metrics
+from omniroute.server.recent import Recent
 from omniroute.server.storage import open_state
 from omniroute.state.state import State
 from omniroute.upstream.layers import Layers
@@ -61,6 +63,7 @@ class Gateway:
         lasting: bool = True,
     ) -> None:
         self.sink = sink if sink is not None else LogSink()
+        self.recent = Recent()
         self.state = state if state is not None else State()
         registry = registry if registry is not None else load()
         self._env = env if env is not None else os.environ
@@ -70,7 +73,7 @@ class Gateway:
             env=self._env,
             registry=registry,
             state=self.state,
-            write_record=self.sink.write,
+            write_record=self._record,
             lenient=lenient,
             swapped=self._serves,
             layers=layers,
@@ -89,7 +92,7 @@ class Gateway:
             connections=self._connections,
             stopping=lambda: self._stopping,
         )
-        self._admin = Admin(self.runtime, self.metrics, lambda: not self._stopping)
+        self._admin = Admin(self.runtime, self.metrics, self.recent, lambda: not self._stopping)
         self._listen = listen
         self._watch = watch
         self._reuse_port = reuse_port
@@ -144,6 +147,10 @@ class Gateway:
                         )
                     ]
                 )
+
+    def _record(self, record: Record) -> None:
+        self.recent.add(record)
+        self.sink.write(record)
 
     def _serves(self, generation: Generation) -> None:
         """What of the configuration is no part of a request: the log."""
