@@ -76,8 +76,9 @@ def compose(text: str) -> yaml.Node | None:
 
 def read(text: str, file: str, report: Report) -> Any:
     """The tree of one document, or None with the reason in `report`. `file` is the name shown to people."""
+    reading = _Reading(text, file, report)
     try:
-        node = compose(text)
+        tree = reading.document()
     except yaml.MarkedYAMLError as error:
         found = told(error, text)
         place = Mark(file, found.line + 1, found.column + 1)
@@ -86,136 +87,170 @@ def read(text: str, file: str, report: Report) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         report.tell(Code.SYNTAX, _unprintable(error), Mark(file))
         return None
-    except RecursionError:
-        report.tell(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels", Mark(file))
+    except _TooMuch as error:
+        report.tell(Code.TOO_DEEP, error.message, error.mark)
         return None
     if not text.strip("\ufeff \r\n\t"):
         report.tell(Code.EMPTY, "the file is empty", Mark(file))
         return None
-    if node is None:  # nothing but comments
-        return Map(Mark(file, 1, 1))
-    return _Reading(file, report).tree(node)
+    return tree
+
+
+class _TooMuch(Exception):
+    """Nesting, or anchors in anchors, beyond any sensible measure."""
+
+    def __init__(self, message: str, mark: Mark) -> None:
+        self.message = message
+        self.mark = mark
+        super().__init__(message)
+
+
+Built = tuple[Any, int, Mark]
+"""A value, how many values it has once anchors are followed, and where it begins."""
 
 
 class _Reading:
-    """The construction of one document. An anchored node is built once and shared."""
+    """The construction of one document from the events of the parser. An anchored value is built once and shared."""
 
-    def __init__(self, file: str, report: Report) -> None:
-        self.file = file
-        self.report = report
-        self._built: dict[int, tuple[Any, int]] = {}
-        self._open: set[int] = set()
-        self._refused = False
+    def __init__(self, text: str, file: str, report: Report) -> None:
+        self._parser: Any = None
+        self._text = text
+        self._file = file
+        self._report = report
+        self._anchors: dict[str, Built] = {}
+        self._open: dict[str, Mark] = {}
 
-    def tree(self, node: yaml.Node) -> Any:
-        value, size = self._build(node, 0)
+    def document(self) -> Any:
+        """The tree; an empty map where the file holds comments alone. Raises `yaml.YAMLError`, `_TooMuch`."""
+        parser: Any = _Composer(self._text)
+        self._parser = parser
+        parser.get_event()
+        if parser.check_event(yaml.StreamEndEvent):
+            return Map(Mark(self._file, 1, 1))
+        parser.get_event()
+        value, size, mark = self._value(parser.get_event(), 0)
+        parser.get_event()
+        if not parser.check_event(yaml.StreamEndEvent):
+            second = parser.get_event().start_mark
+            raise yaml.composer.ComposerError(
+                "expected a single document", None, "but found another document", second
+            )
         if size > MAX_VALUES:
-            self.report.tell(Code.TOO_DEEP, "anchors expand to more than a million values", self._at(node))
-            return None
-        return None if self._refused else value
+            raise _TooMuch("anchors expand to more than a million values", mark)
+        return value
 
-    def _build(self, node: yaml.Node, depth: int) -> tuple[Any, int]:
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node), 1
-        known = self._built.get(id(node))
-        if known is not None:
-            return known
-        if id(node) in self._open or depth > MAX_DEPTH:
-            self._refuse(node)
-            return None, 1
-        self._open.add(id(node))
-        build: Any = self._mapping if isinstance(node, yaml.MappingNode) else self._sequence
-        built: tuple[Any, int] = build(node, depth + 1)
-        self._built[id(node)] = built
-        self._open.discard(id(node))
+    def _value(self, event: Any, depth: int) -> Built:
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            return self._alias(event)
+        mark = self._at(event)
+        if kind is yaml.ScalarEvent:
+            built: Built = (self._scalar(event, mark), 1, mark)
+        else:
+            built = self._collection(event, mark, depth + 1)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = built
         return built
 
-    def _refuse(self, node: yaml.Node) -> None:
-        inside = id(node) in self._open
-        why = "an anchor contains itself" if inside else f"nested deeper than {MAX_DEPTH} levels"
-        if not self._refused:
-            self.report.tell(Code.TOO_DEEP, why, self._at(node))
-        self._refused = True
+    def _alias(self, event: Any) -> Built:
+        known = self._anchors.get(event.anchor)
+        if event.anchor in self._open:
+            raise _TooMuch("an anchor contains itself", self._open[event.anchor])
+        if known is None:
+            raise yaml.composer.ComposerError(
+                None, None, f"found undefined alias {event.anchor!r}", event.start_mark
+            )
+        return known
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        text: str = node.value
-        if node.tag == PLAIN:
+    def _collection(self, event: Any, mark: Mark, depth: int) -> Built:
+        if depth > MAX_DEPTH + 1:
+            raise _TooMuch(f"nested deeper than {MAX_DEPTH} levels", mark)
+        if event.anchor is not None:
+            self._open[event.anchor] = mark
+        mapping = type(event) is yaml.MappingStartEvent
+        if event.tag not in (None, "!", TAG + ("map" if mapping else "seq")):
+            self._tag_refused(event.tag, mark)
+        built = self._mapping(mark, depth) if mapping else self._sequence(mark, depth)
+        if event.anchor is not None:
+            del self._open[event.anchor]
+        return built
+
+    def _scalar(self, event: Any, mark: Mark) -> Any:
+        text: str = event.value
+        if event.tag is None or event.tag == "!":
+            if not event.implicit[0]:
+                return text
             return Bare(text) if text.startswith("${") else typed(text)
-        if node.tag == TEXT:
+        if event.tag == TEXT:
             return text
-        return self._tagged(node)
-
-    def _tagged(self, node: yaml.ScalarNode) -> Any:
-        value = typed(node.value)
+        value = typed(text)
         kinds = {NULL: type(None), BOOL: bool, INT: int, FLOAT: float}
-        if node.tag in kinds and type(value) is kinds[node.tag]:
+        if event.tag in kinds and type(value) is kinds[event.tag]:
             return value
-        self._tag_refused(node)
+        self._tag_refused(event.tag, mark)
         return None
 
-    def _tag_refused(self, node: yaml.Node) -> None:
-        tag = str(node.tag).removeprefix(TAG)
-        self.report.tell(Code.CUSTOM_TAG, f"the tag {tag!r} has no meaning here", self._at(node))
+    def _tag_refused(self, tag: str, mark: Mark) -> None:
+        self._report.tell(Code.CUSTOM_TAG, f"the tag {tag.removeprefix(TAG)!r} has no meaning here", mark)
 
-    def _sequence(self, node: yaml.SequenceNode, depth: int) -> tuple[Any, int]:
-        if node.tag != TAG + "seq":
-            self._tag_refused(node)
-        result, size = Seq(self._at(node)), 1
-        for child in node.value:
-            value, below = self._build(child, depth)
-            result.add(value, self._at(child))
+    def _sequence(self, mark: Mark, depth: int) -> Built:
+        result, size = Seq(mark), 1
+        get = self._parser.get_event
+        while type(event := get()) is not yaml.SequenceEndEvent:
+            value, below, at = self._value(event, depth)
+            result.add(value, at)
             size += below
-        return result, size
+        return result, size, mark
 
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> tuple[Any, int]:
-        if node.tag != TAG + "map":
-            self._tag_refused(node)
-        result, size = Map(self._at(node)), 1
+    def _mapping(self, mark: Mark, depth: int) -> Built:
+        result, size = Map(mark), 1
         shared: list[tuple[Any, Mark]] = []
-        for key_node, value_node in node.value:
-            value, below = self._build(value_node, depth)
+        get = self._parser.get_event
+        while type(event := get()) is not yaml.MappingEndEvent:
+            key, plain, key_mark = self._key(event, depth)
+            value, below, at = self._value(get(), depth)
             size += below
-            key = self._key(key_node, value_node)
             if key is None:
                 continue
-            if key == "<<" and key_node.tag == PLAIN:
-                shared.append((value, self._at(value_node)))
+            if plain and key == "<<":
+                shared.append((value, at))
             elif key in result:
                 first = result.key_mark(key)
-                self.report.tell(
-                    Code.DUPLICATE_KEY,
-                    f"the key {key!r} stands already in line {first.line}",
-                    self._at(key_node),
+                self._report.tell(
+                    Code.DUPLICATE_KEY, f"the key {key!r} stands already in line {first.line}", key_mark
                 )
             else:
-                result.put(key, value, self._at(key_node), self._at(value_node))
-        for value, mark in shared:
-            self._merge(result, value, mark)
-        return result, size
+                result.put(key, value, key_mark, at)
+        for value, at in shared:
+            self._merge(result, value, at)
+        return result, size, mark
 
-    def _key(self, key: yaml.Node, value: yaml.Node) -> str | None:
-        if isinstance(key, yaml.ScalarNode):
-            return str(key.value)
-        self.report.tell(
-            Code.ODD_KEY,
-            "a key must be text",
-            self._at(key),
-            hint="a value that begins with `{{` needs quotes",
-        )
-        return None
+    def _key(self, event: Any, depth: int) -> tuple[str | None, bool, Mark]:
+        """The text of a key, and whether it is without quotes and tag; None, and a finding, for what is no text."""
+        mark = self._at(event)
+        if type(event) is yaml.ScalarEvent and event.anchor is None:
+            return event.value, event.implicit[0] and event.tag is None, mark
+        value, _, _ = self._value(event, depth)
+        if type(event) is yaml.ScalarEvent:
+            return event.value, False, mark
+        if not isinstance(value, Map | Seq):
+            return str(value), False, mark
+        hint = "a value that begins with `{{` needs quotes"
+        self._report.tell(Code.ODD_KEY, "a key must be text", mark, hint=hint)
+        return None, False, mark
 
     def _merge(self, result: Map, value: Any, mark: Mark) -> None:
         for source in value if isinstance(value, Seq) else [value]:
             if not isinstance(source, Map):
-                self.report.tell(Code.BAD_MERGE_KEY, "`<<` takes a map or a list of maps", mark)
+                self._report.tell(Code.BAD_MERGE_KEY, "`<<` takes a map or a list of maps", mark)
                 continue
             for key in source:
                 if key not in result:
                     result.take(key, source)
 
-    def _at(self, node: yaml.Node) -> Mark:
-        start = node.start_mark
-        return Mark(self.file, start.line + 1, start.column + 1)
+    def _at(self, event: Any) -> Mark:
+        start = event.start_mark
+        return Mark(self._file, start.line + 1, start.column + 1)
 
 
 def _unprintable(error: Exception) -> str:

@@ -220,7 +220,7 @@ class _Builder:
         declaration = self._registry.find("credential", auth.type)
         if declaration is None:
             raise _unknown("credential", auth.type, "")
-        known = {f.encode_name for f in msgspec.structs.fields(declaration.cls)}
+        known = _keys_of(declaration.cls)
         given = {k: v for k, v in msgspec.structs.asdict(auth).items() if k in known and v not in (None, "")}
         credential: Credential = declaration.cls(**given)
         return credential
@@ -285,6 +285,12 @@ class _Builder:
         except KeyError as error:
             raise _wrong("OR1900", f"stage {spec.name}: there is no {error}", spec.place) from error
         return part
+
+
+@cache
+def _keys_of(cls: type[msgspec.Struct]) -> frozenset[str]:
+    """The keys of a component's options; msgspec works them out anew each time."""
+    return frozenset(field.encode_name for field in msgspec.structs.fields(cls))
 
 
 @cache

@@ -135,3 +135,27 @@ def test_plain_drops_marks() -> None:
     tree = read("a: [1, {b: '${C}'}]")
     assert type(tree) is Map
     assert plain(tree) == {"a": [1, {"b": "${C}"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("a: &x 1\nb: *x\n", {"a": 1, "b": 1}),
+        ("&x a: 1\nb: *x\n", {"a": 1, "b": "a"}),
+        ("a: &x key\n*x : 1\n", {"a": "key", "key": 1}),
+        ("a: &x {b: &y [1]}\nc: *y\nd: *x\n", {"a": {"b": [1]}, "c": [1], "d": {"b": [1]}}),
+        ("a: &x 1\nb: &x 2\nc: *x\n", {"a": 1, "b": 2, "c": 2}),
+        ("'<<': {a: 1}\n", {"<<": {"a": 1}}),
+        ("b: !!str 5\nc: !!int '5'\n", {"b": "5", "c": 5}),
+        ("--- # only a marker\n", None),
+    ],
+)
+def test_anchors_tags_and_markers(text: str, tree: Any) -> None:
+    report = Report()
+    assert reader.read(text, "f", report) == tree
+    assert report.sorted() == []
+
+
+def test_what_is_shared_is_one_object() -> None:
+    tree = reader.read("a: &x {b: 1}\nc: *x\n", "f", Report())
+    assert tree["a"] is tree["c"]
