@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from omniroute.errors import Problem, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Reply
 from omniroute.pipeline.parts import Handler
@@ -24,6 +26,8 @@ async def watched(exchange: Exchange, proceed: Handler, health: Health) -> Reply
     except BaseException as error:
         if isinstance(error, UpstreamError):
             _failed(attempt, error.problem)
+        elif isinstance(error, asyncio.CancelledError):
+            attempt.abandoned()
         attempt.over()
         raise
     if reply.problem is not None:

@@ -116,6 +116,12 @@ class Vital:
             self._errors.add(0.0, now)
         (self._first_content if stream else self._whole).add(seconds, now)
 
+    def abandoned(self, seconds: float, stream: bool, now: float) -> None:
+        """Nobody waited for the end: it takes at least so long, which tells something only where that is long."""
+        average = self._first_content if stream else self._whole
+        if not average.known or seconds > average.value:
+            average.add(seconds, now)
+
     def failed(self, now: float) -> None:
         if not self._errors.known:
             self._errors.at = now
@@ -123,7 +129,7 @@ class Vital:
 
 
 class Attempt:
-    """One attempt, as health sees it: `answered`, `failed` or neither, and in the end `over`."""
+    """One attempt, as health sees it: `answered`, `failed`, `abandoned` or none of them, and in the end `over`."""
 
     __slots__ = ("_began", "_clock", "_stream", "_vitals")
 
@@ -140,6 +146,12 @@ class Attempt:
         now = self._clock()
         for vital in self._vitals:
             vital.answered(now - self._began, self._stream, now)
+
+    def abandoned(self) -> None:
+        """The client left, or another was faster, before there was an answer."""
+        now = self._clock()
+        for vital in self._vitals:
+            vital.abandoned(now - self._began, self._stream, now)
 
     def failed(self) -> None:
         """The target, or its account, is at fault."""

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from omniroute.declare import option, strategy
-from omniroute.routing.strategy import C, Candidate, Leaf, Ordering, Turn
+from omniroute.routing.strategy import UNKNOWN, C, Candidate, Leaf, Ordering, Turn
+
+FORGIVEN = 0.05
+"""An error rate below this one is as good as none."""
 
 
 @strategy("least-latency", example="{type: least-latency, explore: 0.1}")
 class LeastLatency(Ordering, frozen=True, kw_only=True):
     """Lowest average time to the first content first; who was never measured gets its chance before.
 
-    Streams and plain answers are measured apart. Now and then another one goes first, so that who became faster is
+    Streams and plain answers are measured apart, and failures count against who is fast. Now and then another one goes first, so that who became faster is
     found.
     """
 
@@ -37,7 +40,10 @@ class LeastLatency(Ordering, frozen=True, kw_only=True):
 
 
 def _seconds(leaf: Leaf, turn: Turn) -> float:
-    """Those who were never measured come first, but not all requests go to one of them while its first is under way."""
+    """Those who were never measured come first, but not all requests go to one of them while its first is under way;
+    and those who have only failed so far come last."""
     vital = turn.health.of(leaf.health_id)
-    seconds = vital.latency(turn.facts.stream)
-    return seconds if seconds is not None else vital.running * 1e-3
+    seconds, errors = vital.latency(turn.facts.stream), vital.error_rate(turn.now)
+    if seconds is None:
+        return vital.running * 1e-3 if errors < FORGIVEN else UNKNOWN
+    return seconds / max(1 - errors, FORGIVEN) ** 2

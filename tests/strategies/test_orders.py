@@ -245,6 +245,32 @@ def test_the_fastest_first_and_the_unmeasured_before() -> None:
     assert table.order(LeastLatency(explore=0), ABC) == "bac"
 
 
+def test_failures_count_against_who_is_fast() -> None:
+    table = Table()
+    table.used("a", seconds=1)
+    table.used("b", seconds=1.5)
+    assert table.order(LeastLatency(explore=0), ABC[:2]) == "ab"
+    table.used("a", times=2, ok=False)
+    assert table.order(LeastLatency(explore=0), ABC[:2]) == "ba"
+    table.used("c", ok=False)
+    assert table.order(LeastLatency(explore=0), ABC) == "bac"
+    table.now += 300
+    assert table.order(LeastLatency(explore=0), ABC) == "cab"
+
+
+def test_who_keeps_clients_waiting_until_they_leave_is_not_taken_for_fast() -> None:
+    table = Table()
+    table.used("a", seconds=1)
+    hanging = table.health.began("b", stream=True)
+    table.now += 30
+    hanging.abandoned()
+    hanging.over()
+    assert table.order(LeastLatency(explore=0), ABC[:2]) == "ab"
+    short = table.health.began("a", stream=True)
+    short.abandoned()
+    assert table.health.of("a").latency(True) == 1
+
+
 def test_a_little_exploration_finds_who_became_faster() -> None:
     table = Table()
     for name, seconds in (("a", 1), ("b", 2), ("c", 3)):
