@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: run test check format golden docs schema clients clean
+.PHONY: run test check format golden docs schema bench clients clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OmniRoute needs Python 3.11 or newer (PYTHON=... make)"; exit 1; }
@@ -37,6 +37,9 @@ golden: $(VENV)/.ready  ## rewrite the golden files, then look at the diff
 schema docs: $(VENV)/.ready
 	$(BIN)/omniroute schema --write schemas
 	$(BIN)/omniroute docs --write docs/reference
+
+bench: $(VENV)/.ready  ## beside nginx and the peers: the table of benchmarks/README.md (OPTIONS="--quick --hold")
+	$(BIN)/python benchmarks/run.py $(OPTIONS)
 
 fidelity: $(VENV)/.ready  ## every recording through every pair of formats
 	status=0; for part in "" --recast --requests --turns; do $(BIN)/python -m tests.fidelity $$part || status=1; done; exit $$status
