@@ -38,7 +38,7 @@ ADMIN: dict[tuple[str, str], tuple[str, str]] = {
     ),
     ("POST", "/-/state/reset"): (
         "admin",
-        "Forgets what `kind` names (`breaker`, `cooldown`, `lockout`, `quota`, `budget`; `all`: the first three) of `name`.",
+        "Forgets what `kind` names (`breaker`, `cooldown`, `lockout`, `quota`, `budget`, `cache`; `all`: the first three) of `name`.",
     ),
     ("GET", "/-/requests"): (
         "admin",

@@ -13,7 +13,7 @@ from omniroute.state.state import State
 
 Doc = dict[str, Any]
 
-RESETS = ("breaker", "cooldown", "lockout", "quota", "budget", "all")
+RESETS = ("breaker", "cooldown", "lockout", "quota", "budget", "cache", "all")
 """What a reset may be told to forget. `all` is what comes and goes by itself: breakers, cooldowns, lockouts."""
 
 
@@ -47,7 +47,7 @@ def state_view(generation: Generation, state: State) -> Doc:
 
 def reset(generation: Generation, state: State, kind: str, name: str) -> int:
     """Forget what `kind` is of the names that begin so (all, if empty); how many there were."""
-    forgotten = 0
+    forgotten = state.cache.forget(name) if kind == "cache" else 0
     if kind in ("breaker", "all"):
         forgotten += sum(
             state.breakers.reset(each) for each in list(state.breakers.all()) if each.startswith(name)

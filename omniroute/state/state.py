@@ -54,7 +54,7 @@ class State:
         self.health = Health(clock)
         self.rotation = Rotation(clock, self.shared)
         self.responses = ResponseStore(clock, self.blobs, self.shared)
-        self.cache = Cache(clock, self.blobs)
+        self.cache = Cache(clock, self.blobs, self.shared)
 
     async def open(self, store: Store) -> None:
         """Take over what a store holds, and share with the others from now on. Raises `StoreUnusable`."""

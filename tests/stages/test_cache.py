@@ -569,6 +569,18 @@ async def test_a_changed_plan_is_another_question() -> None:
     assert told == ["MISS", "HIT", "HIT", "HIT", "MISS", "MISS"]
 
 
+async def test_an_operator_may_forget_all_answers() -> None:
+    async with world(responder(), EXACT) as w:
+        for _ in range(2):
+            await w.ask()
+        async with w.client.get(f"{w.gw.url}/-/state") as state:
+            kept = (await state.json())["cache"]["kept"]["exact"]
+        assert kept["answers"] == 1 and kept["bytes"] > 100
+        async with w.client.post(f"{w.gw.url}/-/state/reset?kind=cache&name=exact") as reset:
+            assert await reset.json() == {"reset": 1}
+        assert (await w.ask()).cache == "MISS"
+
+
 async def test_errors_and_cut_streams_are_not_kept_either() -> None:
     script = [
         error(400),
