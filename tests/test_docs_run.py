@@ -88,6 +88,7 @@ def runnable(page: Path, url: str, digest: str) -> Iterator[str]:
         line = line.replace("http://127.0.0.1:20128", url).replace("localhost:20128", url)
         line = line.replace("4f2a9c01d7be", digest).replace("ork_…", "ork_some-key")
         line = line.replace("cliproxy config.yaml", "cliproxy cliproxy.yaml")
+        line = re.sub(r"^omniroute init\b.*", r"(mkdir -p fresh && cd fresh && \g<0>)", line)
         yield re.sub(r"\bcurl ", "curl --silent --show-error --fail ", line)
 
 
