@@ -132,8 +132,11 @@ def _security(folder: Path) -> None:
 
 
 def _testing(folder: Path) -> None:
-    (folder / "tests" / "llm").mkdir(parents=True)
-    (folder / "tests" / "llm" / "test_nothing.py").write_text("def test_nothing():\n    pass\n", "utf-8")
+    for name in ("llm", "agents"):
+        (folder / "tests" / name).mkdir(parents=True)
+        (folder / "tests" / name / "test_nothing.py").write_text(
+            "def test_nothing():\n    assert True\n", "utf-8"
+        )
     (folder / "evaluate.py").write_text("print('fine')\n", "utf-8")
 
 
@@ -148,6 +151,7 @@ PREPARE: dict[str, Callable[[Path], None]] = {
     "docs/guide/migrating.md": _importing,
     "docs/guide/security.md": _security,
     "docs/guide/testing.md": _testing,
+    "docs/how-to/agents-in-ci.md": _testing,
 }
 """What else a page takes for granted."""
 
