@@ -16,7 +16,7 @@ import yaml
 from omniroute import wire
 from omniroute.catalog.read import SHIPPED, read_catalogue, read_quirks
 from omniroute.config.secrets import Secret
-from omniroute.config.settings import Price, Provider
+from omniroute.config.settings import Model, Provider
 from omniroute.errors import ProblemKind
 
 CATALOGUE = read_catalogue()
@@ -164,23 +164,6 @@ def test_limits_are_sane(id: str) -> None:
 
 
 @each_provider
-def test_prices_are_sane(id: str) -> None:
-    for name, model in PROVIDERS[id].models.items():
-        if model.price is not None:
-            _check_price(model.price, name)
-
-
-def _check_price(price: Price, name: str) -> None:
-    assert price.input <= price.output <= 10 * price.input, name
-    assert price.cached is None or price.cached <= price.input, name
-    # A longer write is dearer, and none is far from what plain input costs.
-    writes = [p for p in (price.cache_write, price.cache_write_1h) if p is not None]
-    assert writes == sorted(writes), name
-    assert all(price.input / 2 <= write <= price.input * 2 for write in writes), name
-    assert price.reasoning is None or price.reasoning <= price.output, name
-
-
-@each_provider
 def test_thinking_is_sane(id: str) -> None:
     for name, model in PROVIDERS[id].models.items():
         if model.thinking is None:
@@ -225,19 +208,13 @@ def test_the_mainland_twin_differs_in_every_url(id: str) -> None:
     ours, twin = PROVIDERS[id], PROVIDERS[f"{id}-cn"]
     assert list(twin.formats) == list(ours.formats)
     assert all(twin.formats[f].base_url != ours.formats[f].base_url for f in ours.formats)
-    assert twin.models == ours.models
+    # Its prices are in yuan, and are not said.
+    assert twin.models == {name: _unpriced(model) for name, model in ours.models.items()}
 
 
-def test_prices_known_to_everybody() -> None:
-    opus = PROVIDERS["anthropic"].models["claude-opus-4-6"].price
-    assert opus is not None
-    assert (opus.input, opus.output, opus.cached, opus.cache_write, opus.cache_write_1h) == (
-        5,
-        25,
-        0.5,
-        6.25,
-        10,
-    )
+def _unpriced(model: Model) -> Model:
+    paid = model.price is not None and model.price.input > 0
+    return msgspec.structs.replace(model, price=None) if paid else model
 
 
 class _Strict(yaml.SafeLoader):
