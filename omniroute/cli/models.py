@@ -13,6 +13,8 @@ from typing import Any
 
 from omniroute.cli.revisions import add_stand_ins
 from omniroute.config.load import find_config
+from omniroute.config.schema import written_quantity
+from omniroute.config.units import Count
 from omniroute.engine.consequences import still
 from omniroute.engine.generation import Generation
 from omniroute.engine.plans import dry_generation, dry_plan
@@ -109,7 +111,7 @@ def _print(rows: list[Row]) -> None:
     width = min(48, max((len(row.name) for row in rows), default=0))
     for row in rows:
         way = row.leads_to if row.leads_to != row.name else ""
-        facts = [f"{row.context // 1000}k" if row.context else "", _price(row)]
+        facts = [str(written_quantity(Count(row.context))) if row.context else "", _price(row)]
         what = f"→ {way}" if way else (f"({row.why_not})" if row.why_not else "")
         print(
             "  ".join(

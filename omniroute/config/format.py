@@ -230,7 +230,7 @@ def _comment(number: int, line: str, layout: _Layout) -> str:
 
 
 def _ordered(lines: list[str], sections: list[str]) -> list[str]:
-    """The lines with the sections in their order; each takes the comments above it along, blank lines stay."""
+    """The lines with the sections in their order; each takes the comments and the blank line above it along."""
     node = compose("\n".join(lines))
     if not sections or not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
         return lines
@@ -243,9 +243,9 @@ def _ordered(lines: list[str], sections: list[str]) -> list[str]:
     if order == list(range(len(names))):
         return lines
     gaps = [len(block) - len(_stripped(block)) for block in blocks]
-    moved = [
-        line for place, index in enumerate(order) for line in [*[""] * gaps[place], *_stripped(blocks[index])]
-    ]
+    first = order[0]
+    gaps[first], gaps[0] = gaps[0], gaps[first]  # the first has no line above it to stand apart from
+    moved = [line for index in order for line in [*[""] * gaps[index], *_stripped(blocks[index])]]
     return [*lines[: starts[0]], *moved, *lines[tail:]]
 
 

@@ -1,7 +1,7 @@
 """Judge a configuration by the rules of a policy file: JMESPath over the normalised tree, and what follows from it.
 
 Beside its own keys an entry has its `name`; a combo has `leads_to`, its models in order, each with provider, model,
-tier and whether an account is active; a provider has `active`. `secrets` is a list of every secret: its path, and where it
+tier, whether it is free and whether an account is active; a provider has `active`. `secrets` is a list of every secret: its path, and where it
 is from (`inline`, `env`, `file`, `sealed`, `default`, `catalogue`).
 """
 
@@ -27,7 +27,7 @@ from omniroute.config.report import Report
 from omniroute.config.secrets import Secret
 from omniroute.config.substitution import reason
 from omniroute.config.values import matching
-from omniroute.config.view import View
+from omniroute.config.view import Provider, View
 from omniroute.errors import ConfigUnreadable
 
 Doc = dict[str, Any]
@@ -151,11 +151,22 @@ def _of_combo(name: str, view: View) -> Doc:
             "provider": provider.name,
             "model": model,
             "tier": str(provider.tree.get("tier", "api_key")),
+            "free": _free(provider, model),
             "active": provider.usable,
         }
         for provider, model in leaves_of(name, view)
     ]
     return {"leads_to": found}
+
+
+def _free(provider: Provider, model: str) -> bool:
+    """Whether it is known to cost nothing: by its price, or by the tier where no price is known."""
+    listed = provider.tree.get("models")
+    about = (listed.get(model) or listed.get("*")) if isinstance(listed, Map) else None
+    price = about.get("price") if isinstance(about, Map) else None
+    if not isinstance(price, Map):
+        return provider.tree.get("tier") == "free"
+    return not (price.get("input") or price.get("output"))
 
 
 def _of_provider(name: str, view: View) -> Doc:

@@ -42,6 +42,7 @@ def told(tmp_path: Path, policies: str, text: str = TEXT) -> list[str]:
     ("rule", "places"),
     [
         ("each: combos.*, expression: leads_to[-1].tier == 'free'", ["9:3: combos.paid"]),
+        ("each: combos.*, expression: leads_to[-1].free", ["9:3: combos.paid"]),
         ("each: combos.*, expression: length(leads_to) == `3`", ["9:3: combos.paid"]),
         ("each: combos.*, expression: leads_to[0].active", ["9:3: combos.paid", "10:3: combos.free"]),
         ("each: combos.*, when: description, expression: name == 'paid'", ["10:3: combos.free"]),
