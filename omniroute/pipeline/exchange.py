@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from omniroute.pipeline.keys import Caller
     from omniroute.pipeline.parts import Edit
     from omniroute.pipeline.patterns import Bar
-    from omniroute.pipeline.stream import Stream
+    from omniroute.pipeline.stream import Stream, Tap
     from omniroute.routing.directory import Account, Member, Target
     from omniroute.routing.outcomes import Outcome
     from omniroute.routing.plan import Plan
@@ -38,13 +38,22 @@ class Watch(Protocol):
     def finish(self) -> Finish | None: ...
 
 
+class Dress(NamedTuple):
+    """Other words for an answer of a wire: of its JSON, and of its stream."""
+
+    plain: Callable[[bytes], bytes]
+    stream: Callable[[], Tap]
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that clients call. `family` names the pipeline that serves it, if the config does not say else."""
+    """A place that clients call. `family` names the pipeline that serves it, if the config does not say else; `dress`
+    is set where answers leave in other words than the wire's."""
 
     path: str
     wire: Wire
     operation: Operation
     family: str
+    dress: Dress | None = None
 
 
 class Request:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from omniroute.pipeline.exchange import Endpoint
+from omniroute.pipeline.exchange import Dress, Endpoint
+from omniroute.wire import ollama_generate
 from omniroute.wire.codec import Operation, Peek, Wire
 from omniroute.wire.ollama import OLLAMA_VERSION
 
@@ -20,6 +21,7 @@ class Row(NamedTuple):
     wire: str
     operation: Operation
     family: str
+    dress: Dress | None = None
 
 
 ROWS = (
@@ -44,6 +46,13 @@ ROWS = (
         "count_tokens",
     ),
     Row(("/api/chat", "/v1/api/chat"), "ollama", "chat", "chat"),
+    Row(
+        ("/api/generate", "/v1/api/generate"),
+        "ollama",
+        "chat",
+        "chat",
+        Dress(ollama_generate.dress, ollama_generate.DressTap),
+    ),
 )
 
 _VERB = r":(?P<verb>generateContent|streamGenerateContent|countTokens)"
@@ -81,7 +90,15 @@ class Endpoints:
     def __init__(self, wires: Mapping[str, Wire]) -> None:
         self._wires = wires
         self._exact = {
-            path: Found(Endpoint(path=path, wire=wires[row.wire], operation=row.operation, family=row.family))
+            path: Found(
+                Endpoint(
+                    path=path,
+                    wire=wires[row.wire],
+                    operation=row.operation,
+                    family=row.family,
+                    dress=row.dress,
+                )
+            )
             for row in ROWS
             for path in row.paths
         }

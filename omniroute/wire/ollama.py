@@ -14,7 +14,7 @@ import msgspec
 
 from omniroute.declare import wire
 from omniroute.errors import Problem
-from omniroute.wire import openai_chat_errors
+from omniroute.wire import ollama_generate, openai_chat_errors
 from omniroute.wire.codec import (
     Dialect,
     Glance,
@@ -43,6 +43,8 @@ OLLAMA_VERSION = "0.12.0"
 class _Asked(msgspec.Struct):
     model: str
     stream: bool | None = None
+    messages: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
 
 
 _peek = msgspec.json.Decoder(_Asked).decode
@@ -61,7 +63,10 @@ class Ollama(Wire):
     # request in, request out ────────────────────────────────────────────────────────────────────
     def peek(self, raw: bytes) -> Peek:
         asked = _peek(raw)
-        return Peek(asked.model, asked.stream is not False)
+        return Peek(asked.model, asked.stream is not False, not asked.messages and bool(asked.prompt))
+
+    def adopt(self, doc: Doc) -> Doc:
+        return ollama_generate.adopt(doc)
 
     def read_request(self, doc: Doc) -> Conversation:
         return read_request(doc)
