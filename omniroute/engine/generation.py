@@ -107,7 +107,7 @@ class Generation:
     async def serve(self, exchange: Exchange, pipeline: Pipeline) -> Reply:
         """Run the pipeline; whatever happens, there is a reply."""
         try:
-            return await pipeline.run(exchange)
+            return _dressed(exchange, await pipeline.run(exchange))
         except Refused as error:
             return refusal(error.problem)
         except UpstreamError as error:
@@ -133,6 +133,17 @@ class Generation:
             except Exception:
                 # The answer is out: an observer that fails (it may be a plugin) must not undo it.
                 log.exception("an observer of request %s failed", exchange.request.id)
+
+
+def _dressed(exchange: Exchange, reply: Reply) -> Reply:
+    """The reply in the words of its endpoint. Outside of the pipeline, so that what a stage keeps is in the wire's."""
+    dress = exchange.endpoint.dress
+    if dress is not None and reply.problem is None:
+        if reply.stream is not None:
+            reply.stream.tap(dress.stream())
+        elif reply.body is not None:
+            reply.body = dress.plain(reply.body)
+    return reply
 
 
 def _adopt(exchange: Exchange) -> None:

@@ -237,8 +237,6 @@ class _Translation:
             body = replace_model(body, "", exchange.model)
         if client_edits:
             body = edited_answer(body, client_edits, names, reply.headers)
-        if exchange.endpoint.dress is not None:
-            body = exchange.endpoint.dress.plain(body)
         reply.body = body
         return reply
 
@@ -281,8 +279,6 @@ class _Translation:
             if edits:
                 wire = exchange.wire if side == "client" else self._upstream.wire
                 stream.tap(EventEdits(edits, names_of(exchange), wire.framing))
-        if exchange.endpoint.dress is not None:
-            stream.tap(exchange.endpoint.dress.stream())
         stream.keep_alive = b"" if exchange.array else exchange.wire.keep_alive
         stream.event_ends = exchange.wire.event_ends
         return reply

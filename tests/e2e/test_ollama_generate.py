@@ -96,3 +96,22 @@ async def test_an_error_is_a_sentence() -> None:
     ):
         status, (answer,) = await ask(gw)
     assert status == 429 and isinstance(answer["error"], str)
+
+
+CACHED = """
+version: 1
+providers:
+  up: {{format: openai-chat, base_url: "{url}", accounts: {{a: {{key: k}}}}}}
+pipelines:
+  chat: {{stages: [auth, filter, {{stage: cache, exact: {{deterministic_only: false}}}}, route, translate, retry, log]}}
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_a_kept_answer_is_in_its_words_too(stream: bool) -> None:
+    """What the cache keeps is an answer of a chat, and serves both endpoints."""
+    async with FakeUpstream([Scripted(json=chat())]) as up, gateway(CACHED.format(url=up.url)) as gw:
+        await ask(gw, stream=False, options={"temperature": 0})
+        status, docs = await ask(gw, stream=stream, options={"temperature": 0})
+    assert len(up.requests) == 1
+    assert (status, "".join(d["response"] for d in docs)) == (200, "ciao")
