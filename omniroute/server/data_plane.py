@@ -8,13 +8,13 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from time import perf_counter
+from typing import Protocol
 
 import msgspec
 
 from omniroute import __version__
 from omniroute.config.settings import Cors, ServerLimits
 from omniroute.engine.generation import Generation
-from omniroute.engine.runtime import Runtime
 from omniroute.errors import Problem, Refused
 from omniroute.pipeline.keys import Caller
 from omniroute.pipeline.patterns import Test, networks
@@ -24,6 +24,7 @@ from omniroute.server.endpoints import FIXED, MODELS, SHOW, Endpoints
 from omniroute.server.http import Answer, Incoming, Slow, TooLarge
 from omniroute.server.inbound import Answerer, address_of, request_id, to_request
 from omniroute.server.log import printable
+from omniroute.state.state import State
 from omniroute.upstream.coding import Garbled
 from omniroute.wire.codec import ModelCard
 from omniroute.wire.ollama import asked_model, write_model
@@ -32,13 +33,22 @@ log = logging.getLogger("omniroute")
 encode = msgspec.json.Encoder().encode
 
 
+class Serving(Protocol):
+    """What serves now, and the state that outlives it."""
+
+    @property
+    def generation(self) -> Generation: ...
+    @property
+    def state(self) -> State: ...
+
+
 class DataPlane:
     """Answers one HTTP request after the other. `connections` counts those that are open now, `stopping` tells
     whether the gateway is."""
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Serving,
         endpoints: Endpoints,
         answerer: Answerer,
         *,

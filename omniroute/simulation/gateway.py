@@ -6,8 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
-from urllib.parse import parse_qsl
+from typing import cast
 
 from multidict import CIMultiDict
 
@@ -16,13 +15,14 @@ from omniroute.config.settings import Provider
 from omniroute.engine.build import Workshop, build, wire_of
 from omniroute.engine.generation import Generation
 from omniroute.engine.plans import Nowhere
-from omniroute.errors import Problem
-from omniroute.pipeline.exchange import Exchange, IdSource, Reply, Request
+from omniroute.pipeline.exchange import Exchange, IdSource
 from omniroute.pipeline.record import Record
 from omniroute.registry import Registry
-from omniroute.server import refusals
-from omniroute.server.endpoints import Endpoints, Found
-from omniroute.server.inbound import body_of, encode, own_headers
+from omniroute.server.data_plane import DataPlane
+from omniroute.server.endpoints import Endpoints
+from omniroute.server.http import Answer, ClientConnection, Incoming
+from omniroute.server.inbound import Answerer
+from omniroute.server.metrics import Metrics
 from omniroute.state.state import State
 from omniroute.upstream.layers import Layers
 from omniroute.upstream.transport import Transport
@@ -67,7 +67,7 @@ class Asking:
 
 
 class SimulatedGateway:
-    """One generation, its state, and no listener. Runs the same endpoints, stages and codecs as a real one."""
+    """One generation, its state, and no listener. Runs the same data plane, stages and codecs as a real one."""
 
     def __init__(
         self,
@@ -80,77 +80,84 @@ class SimulatedGateway:
         self.state = State(clock=clock, dice=random.Random(seed))
         self.records: list[Record] = []
         self.endpoints = Endpoints({d.name: wire_of(d.cls) for d in registry.all("wire")})
-        self._ids = IdSource(random.Random(seed))
         nowhere = Nowhere()
         workshop = Workshop(
             registry, self.state, lambda kind: nowhere, self.records.append, _ByProvider(transport)
         )
         self.generation: Generation = build(loaded, 1, workshop)
+        self._answerer = _Looking(Metrics(), IdSource(random.Random(seed)), clock)
+        self._plane = DataPlane(
+            self, self.endpoints, self._answerer, connections=lambda: 0, stopping=lambda: False
+        )
 
     async def ask(self, asking: Asking) -> Answered:
         """The answer to a request. A stream is read to its end."""
-        path, _, query = asking.path.partition("?")
-        request = Request(
-            method=asking.method,
-            path=path,
-            query=dict(parse_qsl(query, keep_blank_values=True)),
-            headers=CIMultiDict(asking.headers),
-            body=asking.body,
-            client_ip=asking.ip,
-            id=self._ids.new("req_"),
-            received=self.state.clock(),
-            started=perf_counter(),
+        incoming = SimulatedRequest(asking)
+        before, self._answerer.exchange = len(self.records), None
+        answer = await self._plane.answer(incoming)
+        if answer is not None:
+            incoming.begin(answer.status, answer.headers)
+            incoming.write(answer.body)
+        exchange = self._answerer.exchange
+        answered = Answered(
+            incoming.status,
+            CIMultiDict(incoming.answered),
+            incoming.chunks,
+            exchange.wire
+            if exchange is not None
+            else self.endpoints.spoken_at(incoming.path, incoming.headers),
+            streamed=answer is None,
+            exchange=exchange,
+            record=self.records[-1] if len(self.records) > before else None,
         )
-        found = self.endpoints.find(path, request.query)
-        if found is None or asking.method != "POST":
-            return self._refused(request, refusals.no_such_path(asking.method, path))
-        return await self._served(request, found)
-
-    async def _served(self, request: Request, found: Found) -> Answered:
-        generation = self.generation
-        exchange = generation.exchange(request, found.endpoint, found.peek, self._ids)
-        exchange.array = found.array
-        pipeline = generation.pipeline(exchange)
-        generation.running += 1
-        reply = await generation.serve(exchange, pipeline)
-        try:
-            answered = await _read(exchange, reply)
-        finally:
-            generation.running -= 1
-            if reply.stream is not None:
-                await reply.stream.close()
-            generation.over(exchange, reply, pipeline)
-        answered.pipeline = pipeline.name
-        rules = enumerate(generation.rules)
-        answered.route = next((n for n, rule in rules if rule.fits(exchange, generation.keyring)), None)
-        answered.record = self.records[-1] if self.records else None
+        if exchange is not None:
+            self._placed(answered, exchange)
         return answered
 
-    def _refused(self, request: Request, problem: Problem) -> Answered:
-        wire = self.endpoints.spoken_at(request.path, request.headers)
-        headers = CIMultiDict({"Content-Type": "application/json", "X-Request-Id": request.id})
-        return Answered(problem.http_status, headers, [encode(wire.write_error(problem, request.id))], wire)
+    def _placed(self, answered: Answered, exchange: Exchange) -> None:
+        """Through which pipeline it went, and why."""
+        generation = self.generation
+        answered.pipeline = generation.pipeline(exchange).name
+        rules = enumerate(generation.rules)
+        answered.route = next((n for n, rule in rules if rule.fits(exchange, generation.keyring)), None)
 
 
-async def _read(exchange: Exchange, reply: Reply) -> Answered:
-    headers = CIMultiDict(reply.headers)
-    headers.update(own_headers(exchange))
-    if reply.stream is None:
-        body = body_of(reply, exchange.wire, exchange, headers)
-        return Answered(reply.status, headers, [body], exchange.wire, exchange=exchange)
-    headers["Content-Type"] = "application/json" if exchange.array else exchange.wire.stream_type
-    reader = _Reader()
-    await reply.stream.pump(reader)
-    return Answered(200, headers, reader.chunks, exchange.wire, streamed=True, exchange=exchange)
+class _Looking(Answerer):
+    """Keeps the exchange that it ran last, and lets requests arrive by the clock of the simulation."""
+
+    def __init__(self, metrics: Metrics, ids: IdSource, clock: Callable[[], float]) -> None:
+        super().__init__(metrics, ids)
+        self._clock = clock
+        self.exchange: Exchange | None = None
+
+    async def answer(
+        self, incoming: Incoming, generation: Generation, exchange: Exchange, extra: dict[str, str]
+    ) -> Answer | None:
+        self.exchange = exchange
+        exchange.request.received = self._clock()
+        return await super().answer(incoming, generation, exchange, extra)
 
 
-class _Reader:
-    """A client that is never behind with its reading."""
+class SimulatedRequest(Incoming):
+    """A request whose body is there, of a client that is never behind with its reading."""
 
-    full = False
+    __slots__ = ("answered", "chunks", "status")
 
-    def __init__(self) -> None:
+    def __init__(self, asking: Asking) -> None:
+        headers = CIMultiDict(asking.headers)
+        size = sum(len(name) + len(value) for name, value in headers.items())
+        connection = cast("ClientConnection", _Away(asking.ip))
+        super().__init__(connection, asking.method, asking.path, headers, size, "1.1", True)
+        self.let_go()
+        self.arrived(asking.body)
+        self.ended()
+        self.status = 0
+        self.answered: Mapping[str, str] = {}
         self.chunks: list[bytes] = []
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.begun = True
+        self.status, self.answered = status, headers
 
     def write(self, chunk: bytes) -> None:
         self.chunks.append(chunk)
@@ -158,11 +165,18 @@ class _Reader:
     def flush(self) -> None:
         """There is no head that could wait."""
 
+    def finish(self) -> None:
+        """The chunks are all there is."""
+
     async def drained(self) -> None:
         """It is, always."""
 
-    def watch(self, full: Callable[[], None], free: Callable[[], None]) -> None:
-        """It never falls behind."""
+
+class _Away:
+    """What is known of a connection that does not exist: where it would come from."""
+
+    def __init__(self, remote: str) -> None:
+        self.remote = remote
 
 
 class _ByProvider(Layers):

@@ -203,9 +203,12 @@ def asking(asked: Asked, endpoints: Endpoints) -> Asking:
     headers = {"content-type": "application/json", **asked.headers}
     if asked.key is not None:
         headers["authorization"] = f"Bearer {key_of(asked.key)}"
-    body = asked.body if isinstance(asked.body, str) else encode(_document(asked, endpoints))
-    raw = body.encode() if isinstance(body, str) else body
+    raw = _body(asked, endpoints) if asked.method == "POST" else b""
     return Asking(path=asked.path, body=raw, method=asked.method, headers=headers, ip=asked.ip)
+
+
+def _body(asked: Asked, endpoints: Endpoints) -> bytes:
+    return asked.body.encode() if isinstance(asked.body, str) else encode(_document(asked, endpoints))
 
 
 def _document(asked: Asked, endpoints: Endpoints) -> dict[str, Any]:

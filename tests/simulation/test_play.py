@@ -168,6 +168,24 @@ HOLDS = {
         upstreams: {lab: {text: ciao}}
         expect: {text: ciao, sent: {lab: {model: m, "messages[0].content": hi}}}
     """,
+    "what a key may see": """
+        requests:
+          - request: {key: ci, method: GET, path: /v1/models}
+            expect: {status: 200, body: {"data[].id": [cheap]}}
+          - request: {key: laptop, method: GET, path: /v1/models/always-on}
+            expect: {status: 200, body: {id: always-on}}
+          - {request: {method: GET, path: /v1/models}, expect: {status: 401, attempts: null}}
+    """,
+    "what is no JSON": """
+        request: {key: laptop, body: "{model: always-on"}
+        expect: {status: 400, error: invalid_json, body: {"error.code": invalid_json}}
+    """,
+    "a time of its own": """
+        clock: 2026-11-22T12:00:00+01:00
+        request: {key: laptop, model: cheap}
+        upstreams: {glm: {text: ciao}}
+        expect: {log: {time: 1795345200}}
+    """,
     "no such path": """
         request: {key: laptop, path: /v1/nothing}
         expect: {status: 404}
