@@ -6,32 +6,13 @@ import fnmatch
 from collections.abc import Iterator
 
 from omniroute.config.codes import Code
-from omniroute.config.combos import targets_of
+from omniroute.config.combos import leaves_of
 from omniroute.config.marks import Map, Seq
-from omniroute.config.model_names import Meant, resolve
 from omniroute.config.view import Provider, View, texts
 from omniroute.declare import Declaration
 
 Leaf = tuple[Provider, str]
 """A provider and the name of one of its models."""
-
-DEEPEST = 8
-
-
-def leaves_of(name: str, view: View, depth: int = 0) -> Iterator[Leaf]:
-    """The models that a name leads to, through aliases and combos."""
-    meant = resolve(name, view)
-    if not isinstance(meant, Meant) or depth > DEEPEST:
-        return
-    if meant.kind == "model":
-        yield view.providers[meant.provider], meant.name
-    elif meant.kind == "alias":
-        target = view.section("models").get(meant.name)
-        if isinstance(target, str) and "*" not in target:
-            yield from leaves_of(str(target), view, depth + 1)
-    else:
-        for _, _, target in targets_of(meant.name, view):
-            yield from leaves_of(target, view, depth + 1)
 
 
 def check_capabilities(view: View) -> None:

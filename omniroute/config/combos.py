@@ -91,9 +91,13 @@ def _check_pattern(target: str, view: View, path: Path) -> None:
 # ── circles and depth ────────────────────────────────────────────────────────────────────────────
 
 
-def _steps(view: View) -> dict[tuple[str, str], list[tuple[tuple[str, str], Path]]]:
+Steps = dict[tuple[str, str], list[tuple[tuple[str, str], Path]]]
+"""From every combo and alias to those that it names, each with the path of the naming."""
+
+
+def _steps(view: View) -> Steps:
     """From every combo and alias to the combos and aliases that it names, with the path of the naming."""
-    steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]] = {}
+    steps: Steps = {}
     for combo, index, target in targets(view):
         _step(("combo", combo), target, ("combos", combo, "targets", index), view, steps)
     for alias, target in view.section("models").items():
@@ -107,45 +111,57 @@ def _step(
     target: str,
     path: Path,
     view: View,
-    steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]],
+    steps: Steps,
 ) -> None:
     meant = resolve(target, view)
     if isinstance(meant, Meant) and meant.kind != "model":
         steps.setdefault(start, []).append(((meant.kind, meant.name), path))
 
 
+LONGEST_TRAIL = 100
+"""Names in a row that are followed."""
+
+
 def _check_circles(view: View) -> None:
     steps = _steps(view)
-    done: set[tuple[str, str]] = set()
+    depths: dict[tuple[str, str], int] = {}
     for start in steps:
-        _walk(start, [], steps, done, view)
+        if start not in depths:
+            _walk(start, [], steps, depths, view)
+            _check_depth(start, steps, depths, view)
+
+
+def _check_depth(
+    start: tuple[str, str], steps: Steps, depths: dict[tuple[str, str], int], view: View
+) -> None:
+    for target, path in steps[start]:
+        if depths.get(target, 0) >= MAX_DEPTH:
+            return view.tell(
+                Code.NESTED_TOO_DEEP, f"combos are nested more than {MAX_DEPTH} deep from here", path
+            )
 
 
 def _walk(
     at: tuple[str, str],
     trail: list[tuple[str, str]],
-    steps: dict[tuple[str, str], list[tuple[tuple[str, str], Path]]],
-    done: set[tuple[str, str]],
+    steps: Steps,
+    depths: dict[tuple[str, str], int],
     view: View,
 ) -> int:
-    """How many combos deep it goes from here. Tells circles, each once, and chains that are too long."""
+    """How many combos deep it goes from here. Every name is looked through once, and circles are told on the way."""
+    if at in depths or len(trail) > LONGEST_TRAIL:
+        return depths.get(at, 0)
     deepest = 0
     trail = [*trail, at]
     for target, path in steps.get(at, ()):
         if target in trail:
             circle = [name for _, name in trail[trail.index(target) :]]
-            if at not in done:
-                way = " → ".join([*circle, circle[0]])
-                view.tell(Code.CYCLE, f"{at[0]} {at[1]!r} leads back to itself: {way}", path)
-            continue
-        if len(trail) > 4 * MAX_DEPTH:
-            continue
-        deepest = max(deepest, _walk(target, trail, steps, done, view))
-        if deepest >= MAX_DEPTH and at not in done and len(trail) == 1:
-            view.tell(Code.NESTED_TOO_DEEP, f"combos are nested more than {MAX_DEPTH} deep from here", path)
-            break
-    done.add(at)
-    return deepest + (at[0] == "combo")
+            way = " → ".join([*circle, circle[0]])
+            view.tell(Code.CYCLE, f"{at[0]} {at[1]!r} leads back to itself: {way}", path)
+        else:
+            deepest = max(deepest, _walk(target, trail, steps, depths, view))
+    depths[at] = deepest + (at[0] == "combo")
+    return depths[at]
 
 
 # ── what is unwise ───────────────────────────────────────────────────────────────────────────────
@@ -200,23 +216,39 @@ def _unreachable(meant: Meant, view: View) -> str | None:
 
 
 def _check_accounts(view: View) -> None:
-    owners: dict[str, list[str | None]] = {}
-    for combo, _, target in targets(view):
-        owners.setdefault(combo, []).append(_only_account(target, view))
-    for combo, accounts in owners.items():
-        shared = accounts[0]
-        if len(accounts) > 1 and shared is not None and set(accounts) == {shared}:
+    for combo, _ in view.entries("combos"):
+        leaves = list(dict.fromkeys((p.name, model) for p, model in leaves_of(combo, view)))
+        owners = {_only_account(view.providers[name]) for name, _ in leaves}
+        shared = owners.pop() if len(owners) == 1 else None
+        if len(leaves) > 1 and shared is not None:
             message = f"all targets share the account {shared}: when it is spent, so is the combo"
             path: Path = ("combos", combo)
             view.tell(Code.ONE_ACCOUNT, message, path, severity="warning", mark=view.key_mark(path))
 
 
-def _only_account(target: str, view: View) -> str | None:
-    """`provider/account` when the target has just one, or None."""
-    meant = resolve(target, view)
-    provider: Provider | None = None
-    if isinstance(meant, Meant) and meant.kind == "model":
-        provider = view.providers.get(meant.provider)
-    if provider is None or len(provider.active) != 1 or not provider.accounts:
+def _only_account(provider: Provider) -> str | None:
+    """`provider/account` when the provider has just one, or None."""
+    if len(provider.active) != 1 or not provider.accounts:
         return None
     return f"{provider.name}/{provider.active[0]}"
+
+
+def leaves_of(name: str, view: View, seen: set[str] | None = None) -> Iterator[tuple[Provider, str]]:
+    """The models that a name leads to, through aliases and combos: their providers, and their names there.
+
+    Each name on the way is followed once, `seen` being those before, so that circles end and a plan's order is kept.
+    """
+    seen = set() if seen is None else seen
+    meant = resolve(name, view)
+    if not isinstance(meant, Meant) or name in seen:
+        return
+    seen.add(name)
+    if meant.kind == "model":
+        yield view.providers[meant.provider], meant.name
+    elif meant.kind == "alias":
+        target = view.section("models").get(meant.name)
+        if isinstance(target, str) and "*" not in target:
+            yield from leaves_of(str(target), view, seen)
+    else:
+        for _, _, target in targets_of(meant.name, view):
+            yield from leaves_of(target, view, seen)

@@ -14,9 +14,9 @@ from typing import Any, cast
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from omniroute.config.abilities import leaves_of
 from omniroute.config.check import Checking, check_form, jmespath_syntax
 from omniroute.config.codes import Code
+from omniroute.config.combos import leaves_of
 from omniroute.config.convert import to_settings
 from omniroute.config.load import Draft
 from omniroute.config.marks import Map, Mark, Path, leaves, lookup, plain, written

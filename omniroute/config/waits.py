@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from omniroute.config.abilities import leaves_of
 from omniroute.config.codes import Code
-from omniroute.config.combos import targets_of
+from omniroute.config.combos import leaves_of, targets_of
 from omniroute.config.marks import Map, Path, lookup
 from omniroute.config.settings import Retry
 from omniroute.config.units import Duration

@@ -132,7 +132,8 @@ def _provider(seen: Seen) -> Scripted:
     """Lists models to who has the right key; the path says what else it does."""
     _, name, *rest = seen.path.split("/")
     listing = rest == ["models"]
-    authorized = seen.headers.get("authorization") == "Bearer right-key"
+    sent = seen.headers.get("authorization", "")
+    authorized = sent == "Bearer right-key" or sent.startswith("AWS4-HMAC-SHA256 Credential=ID/")
     if name == "public" and listing:
         return Scripted(json={"data": []})
     if name == "listless" and listing:
@@ -155,6 +156,12 @@ providers:
   unlisted: {format: openai-chat, base_url: URL/listless, accounts: {a: {key: right-key}}}
   busy: {format: openai-chat, base_url: URL/busy, accounts: {a: {key: right-key}}}
   gone: {format: openai-chat, base_url: "http://127.0.0.1:1/v1", auth: none}
+  aws:
+    format: bedrock-converse
+    base_url: URL/aws
+    auth: {type: sigv4, service: bedrock, region: us-east-1}
+    models: {m: {}}
+    accounts: {a: {access_key_id: ID, key: right-key}}
   off: {format: openai-chat, base_url: URL/fine, enabled: false, accounts: {a: {key: wrong-key}}}
 """
 
@@ -176,6 +183,7 @@ async def test_online(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "listless/a": ["ok", "200"],
             "unlisted/a": ["skipped", "no"],
             "busy/a": ["limited", "429"],
+            "aws/a": ["ok", "200"],
         }
         assert "one token of m" in out
         assert "gone/default  failed" in out
@@ -183,7 +191,7 @@ async def test_online(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "omniroute.yaml: 3 errors" in out
         assert ("right-key" in out, "wrong-key" in out) == (False, False)
         assert not any(r.path.startswith("/off") for r in upstream.requests)
-        asked = [r.json for r in upstream.requests if r.method == "POST"]
+        asked = [r.json for r in upstream.requests if r.method == "POST" and "/aws/" not in r.path]
         assert {(a["model"], a.get("max_tokens") or a.get("max_completion_tokens")) for a in asked} == {
             ("m", 1)
         }

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from omniroute.config.load import Draft, Memory, draft, finish
-from tests.support.config import CATALOGUE, configure, registry
+from tests.support.config import CATALOGUE, configure, findings, registry
 
 ALLOWED = 3.0
 """Seconds; a quiet machine needs about a tenth of it, a busy one of a CI more."""
@@ -69,3 +69,13 @@ def test_a_reload_reads_only_what_changed(tmp_path: Path) -> None:
     main.write_text("version: 1\nauth: {required: false}\n")
     load()
     assert str(part) not in memory.trees
+
+
+def test_circles_and_crowds_end() -> None:
+    """Combos that name each other many times over are looked through once."""
+    names = [f"c{n}" for n in range(20)]
+    combos = "".join(f"  {name}: [{', '.join(names)}, acme/fast]\n" for name in names)
+    start = time.perf_counter()
+    told = findings(f"version: 1\nproviders: {{acme: {{accounts: {{a: {{key: k}}}}}}}}\ncombos:\n{combos}")
+    assert any("leads back to itself" in line for line in told)
+    assert time.perf_counter() - start < ALLOWED
