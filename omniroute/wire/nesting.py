@@ -22,24 +22,40 @@ _decode = msgspec.json.Decoder(_Pieces).decode
 def is_deeper(text: bytes, most: int, top: TopLevel | None = None) -> bool:
     """Whether arrays and objects nest deeper than `most` levels. Of what is no JSON nothing is known: the parser that
     meets it will say so. `top` is what `text` was taken apart into, where that has been done."""
-    if top is not None and most > 0:
-        return any(_is_deeper(piece, most - 1, TAKEN_APART) for piece in top.values())
-    return _is_deeper(text, most, TAKEN_APART)
+    if top is None or most <= 0:
+        return _is_deeper(text, most, TAKEN_APART)
+    # A large image in few brackets: nothing is copied to find that out.
+    return _opens_more(text, most) and any(
+        _is_deeper(bytes(piece), most - 1, TAKEN_APART) for piece in top.values()
+    )
 
 
-def _is_deeper(text: bytes | msgspec.Raw, most: int, apart: int) -> bool:
-    if memoryview(text).nbytes <= most:
-        return False
-    raw = bytes(text)
-    if raw.count(b"{") + raw.count(b"[") <= most:
+def _is_deeper(text: bytes, most: int, apart: int) -> bool:
+    if not _opens_more(text, most):
         return False
     if apart == 0 or most <= 0:
-        return _followed(raw, most)
+        return _followed(text, most)
     try:
-        pieces = _decode(raw)
+        pieces = _decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return _followed(raw, most)
-    return any(_is_deeper(piece, most - 1, apart - 1) for piece in _values(pieces))
+        return _followed(text, most)
+    return any(_is_deeper(bytes(piece), most - 1, apart - 1) for piece in _values(pieces))
+
+
+def _opens_more(text: bytes, most: int) -> bool:
+    """Whether there are more than `most` opening brackets, in strings or not. To find the next one is much faster
+    over long stretches than to count them all."""
+    if len(text) <= most:
+        return False
+    count, find = 0, text.find
+    for bracket in (b"{", b"["):
+        at = find(bracket)
+        while at >= 0:
+            count += 1
+            if count > most:
+                return True
+            at = find(bracket, at + 1)
+    return False
 
 
 def _values(pieces: _Pieces) -> Iterable[msgspec.Raw]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from omniroute.server import http
@@ -393,3 +394,18 @@ async def test_the_first_of_repeated_parameters_counts() -> None:
     async with ours(query) as port:
         found = await answers(port, b"GET /?a=1&b=&a=2&c=%20x HTTP/1.1\r\nHost: h\r\n\r\n")
     assert found == [(200, b"{'c': ' x', 'a': '1', 'b': ''}")]
+
+
+def test_the_loop_of_production_makes_no_difference() -> None:
+    """uvloop writes later and closes otherwise than the standard loop, on which tests run."""
+
+    async def judged() -> None:
+        async with ours() as mine, theirs() as other:
+            for raw in CASES.values():
+                found = await asyncio.gather(answers(mine, raw), answers(other, raw))
+                assert found[0] == found[1], raw
+        await test_who_leaves_cancels_what_was_done_for_them()
+        await test_a_client_that_does_not_read_is_told_of()
+        await test_a_body_that_is_too_large_is_refused_and_the_client_gets_to_know()
+
+    uvloop.run(judged())

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import uvloop
 
 from omniroute.errors import UpstreamError
 from omniroute.upstream.http_connection import HttpInbound
@@ -384,3 +385,18 @@ async def test_a_connection_that_is_not_accepted_in_time() -> None:
             with pytest.raises(UpstreamError) as raised:
                 await transport.send(Outbound(url=url, headers={}, body=b"", connect=0.1))
     assert raised.value.problem.code == "connect_timeout"
+
+
+def test_the_loop_of_production_makes_no_difference() -> None:
+    """uvloop writes later and closes otherwise than the standard loop, on which tests run."""
+
+    async def understood() -> None:
+        for raw in CASES.values():
+            async with serving(raw) as url:
+                assert await ours(url) == await theirs(url), raw
+        await test_a_connection_that_closed_in_the_meantime_is_made_anew()
+        await test_leaving_closes_the_connection_at_once(True)
+        await test_a_reader_that_does_not_read_holds_the_upstream_back()
+        await test_what_is_pushed_can_be_held_back_and_let_go()
+
+    uvloop.run(understood())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
 from omniroute.config.secrets import Secret
 from omniroute.errors import UpstreamError
@@ -167,3 +168,15 @@ async def test_a_socks_proxy() -> None:
 async def test_a_unix_socket(tmp_path: Path) -> None:
     async with raw_server(answer, unix=str(tmp_path / "up.sock")), client() as transport:
         assert await fetch(transport, f"http://unix:{tmp_path}/up.sock:/v1/chat") == b"hi"
+
+
+def test_the_loop_of_production_makes_no_difference(authority: trustme.CA, tmp_path: Path) -> None:
+    async def dialled() -> None:
+        await test_tls_is_checked(authority)
+        await test_a_certificate_that_does_not_fit_is_refused(authority, "name")
+        await test_a_tunnel(authority, False)
+        await test_a_tunnel(authority, True)
+        await test_a_socks_proxy()
+        await test_a_unix_socket(tmp_path)
+
+    uvloop.run(dialled())
