@@ -144,7 +144,7 @@ def stage(
 def strategy(
     name: str, *, example: str, aliases: Iterable[str] = (), stability: Stability = "steady"
 ) -> Callable[[T], T]:
-    """A way to order targets or accounts: `order(candidates, view) -> candidates`."""
+    """A way to order targets or accounts, an `Ordering`: `order(candidates, turn) -> candidates`."""
     return _declare("strategy", name, aliases=aliases, example=example, stability=stability)
 
 

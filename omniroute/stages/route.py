@@ -63,6 +63,7 @@ class _Journey:
         "_directory",
         "_exchange",
         "_facts",
+        "_headers",
         "_larger_than",
         "_patience",
         "_plan",
@@ -79,6 +80,8 @@ class _Journey:
         self._directory = directory
         self._state = state
         self._problems: list[Problem] = []
+        self._headers: dict[str, str] = {}
+        """Those of the latest failure: what a provider says of its limits."""
         self._larger_than: int | None = None
         self._patience = made.combo.max_wait if made.combo is not None else 0.0
         """Seconds that may still be waited for targets that rest."""
@@ -90,7 +93,7 @@ class _Journey:
                 return end
             after = self._planned()
             if not await self._waited(after):
-                return refusal(self._all_failed(after))
+                return self._refusal(after)
 
     async def _to_the_end(self, proceed: Handler) -> Reply | None:
         """What the client gets, or None when nobody could serve."""
@@ -186,6 +189,7 @@ class _Journey:
     def _goes_on(self, step: Step, reply: Reply, problem: Problem) -> bool:
         """Whether the next target is tried after this failure (the table of outcomes)."""
         self._problems.append(problem)
+        self._headers = reply.headers
         onward = (reply.outcome or outcome_of(problem)).next
         if onward == "larger":
             self._larger_than = step.target.facts.context or self._larger_than or 0
@@ -206,8 +210,12 @@ class _Journey:
                 member.name, combo_turn(combo, self._facts, self._state, now, self._state.dice)
             )
 
-    def _all_failed(self, after: Plan) -> Problem:
-        """`after` is the plan as things are now: it says when it is worth another try."""
+    def _refusal(self, after: Plan) -> Reply:
+        """Nobody could serve. `after` is the plan as things are now: it says when it is worth another try."""
         ready = after.ready_at
         wait = max(1.0, ready - self._state.clock()) if ready is not None else None
-        return all_failed(self._plan, wait, self._exchange.tried, self._problems)
+        reply = refusal(all_failed(self._plan, wait, self._exchange.tried, self._problems))
+        if len(self._problems) == 1:
+            # One target spoke for all: what it says of its limits holds.
+            reply.headers = self._headers
+        return reply
