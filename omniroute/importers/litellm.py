@@ -288,9 +288,9 @@ class _Import:
         names = router.below("model_group_alias")
         for alias in names.keys:
             target = names.take(alias)
-            group = target.get("model") if isinstance(target, Mapping) else target
+            group = str(target.get("model") if isinstance(target, Mapping) else target)
             if group in self._groups:
-                self._draft.aliases[alias] = self._name(str(group))
+                self._draft.aliases[alias] = self._name(group)
             else:
                 self._draft.note(names.at(alias), f"there is no model_name {group!r}")
 

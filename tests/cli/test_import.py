@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from omniroute.catalog.read import read_catalogue
 from omniroute.cli.import_ import GATEWAYS
 from omniroute.cli.main import main
 from omniroute.config.load import load
 from omniroute.importers import claude_code_router, cliproxy, litellm
+from omniroute.importers.draft import Draft
 from omniroute.registry import load as load_registry
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "import"
@@ -143,3 +148,56 @@ def test_strategies_and_formats_of_the_tables_exist() -> None:
     formats |= {section.format for section in cliproxy.words().sections.values()}
     formats |= {known.format for known in litellm.words().providers.values() if known.format}
     assert formats <= set(REGISTRY.names("wire"))
+
+
+# ── what people have in their files ──────────────────────────────────────────────────────────────
+
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    3.5,
+    "",
+    "text",
+    "a/b",
+    "a,b",
+    "os.environ/X",
+    "${X}",
+    [],
+    {},
+    ["a"],
+    {"a": 1},
+    [[]],
+    [{}],
+]
+
+
+def spoiled(value: Any, dice: random.Random) -> Any:
+    """A document in which something stands that nobody expects there."""
+    if isinstance(value, dict):
+        return {key: spoiled(item, dice) for key, item in value.items()}
+    if isinstance(value, list):
+        return [spoiled(item, dice) for item in value]
+    return value if dice.random() > 0.1 else dice.choice(ODD)
+
+
+def uprooted(value: Any, dice: random.Random) -> Any:
+    """The same, with whole branches replaced."""
+    if dice.random() < 0.04:
+        return dice.choice(ODD)
+    if isinstance(value, dict):
+        return {key: uprooted(item, dice) for key, item in value.items()}
+    return [uprooted(item, dice) for item in value] if isinstance(value, list) else value
+
+
+@each
+@pytest.mark.parametrize("spoil", [spoiled, uprooted])
+def test_odd_files_are_told_and_never_crash(gateway: str, spoil: Callable[[Any, random.Random], Any]) -> None:
+    module = GATEWAYS[gateway]
+    document = module.parse(INPUTS[gateway].read_text("utf-8"))
+    for seed in range(60):
+        dice = random.Random(seed)
+        draft = Draft(CATALOGUE)
+        module.convert({key: spoil(value, dice) for key, value in document.items()}, draft)
+        assert yaml.safe_load(draft.text())["version"] == 1, seed

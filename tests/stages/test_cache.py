@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -691,3 +692,37 @@ async def test_a_joined_error_shows_no_secret_of_the_account() -> None:
         answers = await asyncio.gather(*[w.ask(Idempotency_Key="k1") for _ in range(2)])
     assert {a.status for a in answers} == {400}
     assert not any(b"k-secret-1" in a.body for a in answers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_crowd_that_comes_and_goes(seed: int) -> None:
+    """Three hundred clients with a dozen keys, a third of whom hang up at some moment: who stays gets all of it, and
+    when they are gone nothing is left of them."""
+    dice = random.Random(seed)
+    words = [f"word{n} " for n in range(6)]
+
+    async def client(w: World, number: int) -> Answered | None:
+        key, stream = dice.randrange(12), dice.random() < 0.7
+        await asyncio.sleep(dice.uniform(0, 0.6))
+        try:
+            async with asyncio.timeout(dice.uniform(0, 0.3) if dice.random() < 0.33 else 20):
+                return await w.ask(stream=stream, text=f"{key}{stream}", Idempotency_Key=f"{key}{stream}")
+        except TimeoutError:
+            return None
+
+    async with world(slowly(*words, between=0.02), EXACT) as w:
+        answers = await asyncio.gather(*[client(w, n) for n in range(300)])
+        stayed = [a for a in answers if a is not None]
+        assert len(stayed) >= 200
+        for answer in stayed:
+            assert answer.status == 200
+            text = said(
+                "openai-chat", answer.headers["Content-Type"].startswith("text/event-stream"), answer.body
+            )
+            assert text == ("".join(words), "stop")
+        assert w.asked <= 24 + (300 - len(stayed))
+        await w.gw.recorded(len(stayed))
+        async with asyncio.timeout(5):
+            while not w.nothing_is_left():  # noqa: ASYNC110  # the gateway notices a hang-up by itself
+                await asyncio.sleep(0.02)
+        assert [t.get_name() for t in asyncio.all_tasks() if t.get_name() == "flight"] == []
