@@ -40,42 +40,54 @@ SHORTEST = 8
 
 
 class Tape:
-    """A file of calls, shared by all who record to it or play from it."""
+    """A file of calls, shared by all who record to it or play from it. Edited by hand, it is read again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._calls: list[Call] | None = None
-        self._used: dict[int, int] = {}
+        self.calls: list[Call] = []
+        self._essences: dict[tuple[int, tuple[str, ...]], Any] = {}
+        self._used: set[int] = set()
         self._begun = False
+        self._read: tuple[int, int] | None = None
+        self._reading = asyncio.Lock()
 
-    @property
-    def calls(self) -> list[Call]:
-        """All calls, read at the first look. Raises `Refused` when the file is damaged."""
-        if self._calls is None:
-            self._calls = read_tape(self.path)
-        return self._calls
+    async def fresh(self) -> None:
+        """Read the file if it is not what was read before. Raises `Refused` when it is damaged."""
+        async with self._reading:
+            stamp = _stamp(self.path)
+            if stamp == self._read:
+                return
+            self.calls = await asyncio.to_thread(read_tape, self.path)
+            self._read = stamp
+            self._essences, self._used = {}, set()
 
     def find(self, provider: str, asked: Asked, ignore: tuple[str, ...]) -> Call | None:
-        """The call that fits; of several the one that was used least, so that they are played in their order."""
+        """The call that fits; of several the first that was not used, so that they are played in their order, and at
+        the end the last one again."""
         wanted = essence(asked, ignore)
         fitting = [
-            n
-            for n, call in enumerate(self.calls)
-            if call.provider == provider and essence(call.request, ignore) == wanted
+            number
+            for number, call in enumerate(self.calls)
+            if call.provider == provider and self._essence(number, ignore) == wanted
         ]
         if not fitting:
             return None
-        unused = [n for n in fitting if n not in self._used]
-        number = unused[0] if unused else fitting[-1]
-        self._used[number] = self._used.get(number, 0) + 1
+        number = next((n for n in fitting if n not in self._used), fitting[-1])
+        self._used.add(number)
         return self.calls[number]
+
+    def _essence(self, number: int, ignore: tuple[str, ...]) -> Any:
+        key = (number, ignore)
+        if key not in self._essences:
+            self._essences[key] = essence(self.calls[number].request, ignore)
+        return self._essences[key]
 
     def nearest(self, provider: str, asked: Asked, ignore: tuple[str, ...]) -> str:
         """The recorded call that differs least, and in what; for a person to read."""
         wanted = essence(asked, ignore)
         told = [
-            (list(differences(essence(call.request, ignore), wanted)), number)
-            for number, call in enumerate(self.calls, 1)
+            (list(differences(self._essence(number, ignore), wanted)), number + 1)
+            for number, call in enumerate(self.calls)
             if call.provider == provider
         ]
         if not told:
@@ -88,12 +100,13 @@ class Tape:
         """Record a call. `anew` replaces what an earlier process recorded. A disk that is full is logged."""
         begins = anew and not self._begun
         if begins:
-            self._calls, self._used = [], {}
+            self.calls, self._essences, self._used = [], {}, set()
         self._begun = True
-        self._used[len(self.calls)] = 1
+        self._used.add(len(self.calls))
         self.calls.append(call)
         try:
             append(self.path, [call], anew=begins)
+            self._read = _stamp(self.path)
         except OSError as error:
             log.error("the cassette %s cannot be written: %s", self.path, error)
 
@@ -114,6 +127,7 @@ class Taped:
             return await self._below.send(outbound)
         asked = _asked(outbound)
         if mode != "record":
+            await self._tape.fresh()
             call = self._tape.find(self._provider, asked, self._cassette.ignore)
             if call is not None:
                 return await _played(call.answer, self._cassette.speed)
@@ -224,6 +238,15 @@ async def _played(given: Given, speed: float) -> Inbound:
 async def _wait(seconds: float, speed: float) -> None:
     if speed > 0 and seconds > 0:
         await asyncio.sleep(seconds / speed)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _since(began: float) -> float:

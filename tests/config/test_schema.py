@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ Core.yaml_implicit_resolvers = {
     key: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":bool", ":timestamp"))]
     for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+Core.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), ["t", "f"])
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,7 @@ Core.yaml_implicit_resolvers = {
         ("pipeline", "pipelines/*.yaml"),
         ("transform", "transforms/*.yaml"),
         ("provider", "omniroute/catalog/providers/*.yaml"),
+        ("test", "examples/**/*.test.yaml"),
     ],
 )
 def test_what_is_shipped_fits(shipped: dict[str, dict[str, Any]], schema: str, pattern: str) -> None:

@@ -160,6 +160,16 @@ async def test_a_tape_is_readable_yaml(tmp_path: Path) -> None:
     assert [p["text"][:6] for p in only["answer"]["body"]] == ["data: "] * 4
 
 
+async def test_an_edit_by_hand_is_played(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.yaml"
+    async with FakeUpstream(responder("what was said")) as up, gateway(config(up.url, tape, "auto")) as gw:
+        await said(gw, "hi")
+        tape.write_text(tape.read_text("utf-8").replace("what was said", "what should be said"), "utf-8")
+        _, body = await said(gw, "hi")
+        assert len(up.requests) == 1
+    assert body["choices"][0]["message"]["content"] == "what should be said"
+
+
 async def test_a_damaged_tape_is_told(tmp_path: Path) -> None:
     tape = tmp_path / "tape.yaml"
     tape.write_text("calls: [{provider: lab", "utf-8")
