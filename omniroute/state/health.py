@@ -17,6 +17,8 @@ FORGET = 30.0
 """Seconds in which an error rate that nothing confirms falls to about a third."""
 LEAST_SHARE = 0.2
 """What a new sample counts for at least; the older the average, the more it counts."""
+TELLING = 0.1
+"""Seconds in which nobody can be expected to answer: who was not waited for longer has shown nothing."""
 HOUR = 3600.0
 """Seconds of the window in which uses are shown."""
 MOST_WINDOWS = 8
@@ -119,7 +121,7 @@ class Vital:
     def abandoned(self, seconds: float, stream: bool, now: float) -> None:
         """Nobody waited for the end: it takes at least so long, which tells something only where that is long."""
         average = self._first_content if stream else self._whole
-        if not average.known or seconds > average.value:
+        if seconds >= TELLING and (not average.known or seconds > average.value):
             average.add(seconds, now)
 
     def failed(self, now: float) -> None:

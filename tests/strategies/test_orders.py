@@ -266,9 +266,9 @@ def test_who_keeps_clients_waiting_until_they_leave_is_not_taken_for_fast() -> N
     hanging.abandoned()
     hanging.over()
     assert table.order(LeastLatency(explore=0), ABC[:2]) == "ab"
-    short = table.health.began("a", stream=True)
-    short.abandoned()
-    assert table.health.of("a").latency(True) == 1
+    for name in "ac":
+        table.health.began(name, stream=True).abandoned()
+    assert (table.health.of("a").latency(True), table.health.of("c").latency(True)) == (1, None)
 
 
 def test_a_little_exploration_finds_who_became_faster() -> None:
