@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ class _Builder:
         self._workshop = workshop
         self._registry = workshop.registry
         self.allowances = Allowances(settings, workshop.state)
-        self.edit = cache(self._edit)
+        self.edit: Callable[[str], Edit] = cache(partial(_edit, settings, workshop.registry))
         self._wires: dict[str, Wire] = {}
         self._proxies = {
             name: OutboundProxy(name, None if p.url.reveal() == "direct" else p.url, p.no_proxy)
@@ -112,15 +112,6 @@ class _Builder:
         if declaration is None:
             raise _unknown(kind, spec.kind, spec.place)
         return options_of(declaration, spec)
-
-    def _edit(self, name: str) -> Edit:
-        spec = self._settings.transforms.get(name)
-        if spec is None:
-            raise _unknown("transform_op", name, "")
-        try:
-            return compile_transform(name, spec, self._registry)
-        except ValueError as error:
-            raise ConfigError([Finding(code="OR1900", message=f"transform {name}: {error}")]) from error
 
     def wire(self, name: str) -> Wire:
         """One instance a wire and generation, so that "the same wire" is "the same object"."""
@@ -285,6 +276,17 @@ class _Builder:
         except KeyError as error:
             raise _wrong("OR1900", f"stage {spec.name}: there is no {error}", spec.place) from error
         return part
+
+
+def _edit(settings: Settings, registry: Registry, name: str) -> Edit:
+    """A transform, compiled. A function of no object, so that nothing of a generation holds itself alive."""
+    spec = settings.transforms.get(name)
+    if spec is None:
+        raise _unknown("transform_op", name, "")
+    try:
+        return compile_transform(name, spec, registry)
+    except ValueError as error:
+        raise ConfigError([Finding(code="OR1900", message=f"transform {name}: {error}")]) from error
 
 
 @cache

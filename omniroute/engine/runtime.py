@@ -92,8 +92,15 @@ class Runtime:
     @property
     def draining(self) -> list[Generation]:
         """Older generations that still have requests on them."""
-        self._older = [g for g in self._older if g.running]
+        self._let_go()
         return self._older
+
+    def _let_go(self) -> None:
+        """Generations that nobody is on any more are freed at once, and wait for no collector."""
+        for generation in self._older:
+            if not generation.running:
+                generation.directory.release()
+        self._older = [g for g in self._older if g.running]
 
     async def start(self) -> Generation:
         """Load and compile for the first time. Raises `ConfigError`, `ConfigUnreadable`: at the start a bad file is fatal."""
@@ -135,7 +142,8 @@ class Runtime:
             message = f"it cannot be compiled ({type(error).__name__}); the log has the details"
             return ReloadResult(ok=False, changed=False, generation=current.tag, error=message)
         self._generation = generation
-        self._older = [g for g in (*self._older, current) if g.running]
+        self._older.append(current)
+        self._let_go()
         if self._swapped is not None:
             self._swapped(generation)
         self.last_success = time.time()

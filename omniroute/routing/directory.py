@@ -357,6 +357,14 @@ class Directory:
             return Found(target, "model") if target is not None else None
         return None
 
+    def release(self) -> None:
+        """Forget the targets that were made: each knows its provider, and together they would hold each other alive.
+
+        What still asks makes them again.
+        """
+        for provider in self.providers.values():
+            provider._targets.clear()
+
     def near(self, name: str) -> list[str]:
         """Names that the client may have meant."""
         known = [card.id for card in self.cards()]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 
+import aiohttp
 import pytest
 
 from omniroute.config.load import Loaded
+from omniroute.config.settings import Settings
 from omniroute.engine import runtime
+from omniroute.routing.directory import Provider
 from omniroute.testing import Running, gateway
 
 BASE = "version: 1\nproviders: {demo: {}}\n"
@@ -56,3 +59,25 @@ async def test_a_reload_stops_nobody() -> None:
         assert not (await edited(gw, "combos: 1\n")).ok
     assert during == [(runtime.TURN, False)] * 2
     assert (sys.getswitchinterval(), gc.isenabled()) == usual
+
+
+async def test_what_is_over_is_freed_without_the_collector() -> None:
+    """Ten reloads leave one generation: nothing of it holds itself alive."""
+
+    def alive() -> int:
+        return sum(isinstance(thing, Provider | Settings) for thing in gc.get_objects())
+
+    async with gateway(BASE) as gw, aiohttp.ClientSession() as client:
+        gc.collect()
+        gc.disable()
+        try:
+            counts = []
+            for number in range(10):
+                assert (await edited(gw, f"combos: {{c{number}: [demo/demo]}}\n")).ok
+                body = {"model": f"c{number}", "messages": [{"role": "user", "content": "hi"}]}
+                async with client.post(f"{gw.url}/v1/chat/completions", json=body) as answer:
+                    assert answer.status == 200
+                counts.append(alive())
+        finally:
+            gc.enable()
+    assert counts[-1] == counts[2]
