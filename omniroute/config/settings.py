@@ -182,6 +182,8 @@ class Price(Options, frozen=True, kw_only=True):
     cache_write: Annotated[NotNegative | None, option("Prompt tokens written to a 5 min cache.")] = None
     cache_write_1h: Annotated[NotNegative | None, option("Prompt tokens written to a 1 h cache.")] = None
     reasoning: Annotated[NotNegative | None, option("Reasoning tokens.")] = None
+    audio_input: Annotated[NotNegative | None, option("Prompt tokens of sound.")] = None
+    audio_output: Annotated[NotNegative | None, option("Generated tokens of sound.")] = None
 
 
 class ThinkingLimits(Options, frozen=True, kw_only=True):

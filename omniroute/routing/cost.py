@@ -7,18 +7,41 @@ from omniroute.wire.conversation import Usage
 
 
 def cost_of(usage: Usage, price: Price) -> float:
-    """US dollars. Cached, written and reasoning tokens are parts of the totals and are never charged twice."""
-    plain_input = usage.input - usage.cached - usage.cache_write - usage.cache_write_1h
-    write = price.cache_write if price.cache_write is not None else price.input
-    millionths = (
-        max(0, plain_input) * price.input
-        + usage.cached * (price.cached if price.cached is not None else price.input)
+    """US dollars. What is cached, written, thought or spoken is a part of the totals and never charged twice."""
+    return (_of_prompt(usage, price) + _of_answer(usage, price)) / 1_000_000
+
+
+def _of_prompt(usage: Usage, price: Price) -> float:
+    """Millionths of a dollar. What is not billed is the beginning of the prompt, which is what caches hold first; sound
+    is told of the whole prompt only, and taken for the part that was not cached."""
+    cached = max(0, usage.cached - usage.unbilled_input)
+    written = usage.cache_write + usage.cache_write_1h
+    plain = max(0, usage.input - usage.unbilled_input - cached - written)
+    heard = min(usage.audio_input, plain)
+    write = _or(price.cache_write, price.input)
+    return (
+        (plain - heard) * price.input
+        + heard * _or(price.audio_input, price.input)
+        + cached * _or(price.cached, price.input)
         + usage.cache_write * write
-        + usage.cache_write_1h * (price.cache_write_1h if price.cache_write_1h is not None else write)
-        + max(0, usage.output - usage.reasoning) * price.output
-        + usage.reasoning * (price.reasoning if price.reasoning is not None else price.output)
+        + usage.cache_write_1h * _or(price.cache_write_1h, write)
     )
-    return millionths / 1_000_000
+
+
+def _of_answer(usage: Usage, price: Price) -> float:
+    """Millionths of a dollar."""
+    billed = max(0, usage.output - usage.unbilled_output)
+    thought = min(usage.reasoning, billed)
+    spoken = min(usage.audio_output, billed - thought)
+    return (
+        (billed - thought - spoken) * price.output
+        + thought * _or(price.reasoning, price.output)
+        + spoken * _or(price.audio_output, price.output)
+    )
+
+
+def _or(price: float | None, other: float) -> float:
+    return other if price is None else price
 
 
 def estimated_cost(price: Price | None, free: bool, tokens: int, cached: float, output: int) -> float | None:

@@ -86,21 +86,33 @@ def read_usage(given: Any) -> Usage | None:
     """`tokens` is what the model read and wrote, the provider's own prompt included; `billed_units` is less, and
     stands in where there is nothing else."""
     usage = doc_of(given)
-    tokens = doc_of(usage.get("tokens")) or doc_of(usage.get("billed_units"))
+    billed = doc_of(usage.get("billed_units"))
+    tokens = doc_of(usage.get("tokens")) or billed
     if not tokens:
         return None
+    input, output = count_of(tokens.get("input_tokens")), count_of(tokens.get("output_tokens"))
     return Usage(
-        input=count_of(tokens.get("input_tokens")),
-        output=count_of(tokens.get("output_tokens")),
+        input=input,
+        output=output,
         cached=count_of(usage.get("cached_tokens")),
         reasoning=count_of(tokens.get("reasoning_tokens")),
+        unbilled_input=_unbilled(input, billed, "input_tokens"),
+        unbilled_output=_unbilled(output, billed, "output_tokens"),
     )
+
+
+def _unbilled(tokens: int, billed: Doc, key: str) -> int:
+    return max(0, tokens - count_of(billed[key])) if key in billed else 0
 
 
 def write_usage(usage: Usage) -> Doc:
     counts = {"input_tokens": usage.input, "output_tokens": usage.output}
+    billed = {
+        "input_tokens": usage.input - usage.unbilled_input,
+        "output_tokens": usage.output - usage.unbilled_output,
+    }
     reasoning = {"reasoning_tokens": usage.reasoning} if usage.reasoning else {}
-    doc: Doc = {"billed_units": counts, "tokens": counts | reasoning}
+    doc: Doc = {"billed_units": billed, "tokens": counts | reasoning}
     return doc | {"cached_tokens": usage.cached} if usage.cached else doc
 
 

@@ -288,8 +288,9 @@ class Usage(_Struct):
 
     `input` is the whole prompt, cached reads and writes and tool prompts included; `output` is all that was
     generated, reasoning included. The other fields are parts of those two, never added to them:
-    `cached`, `cache_write` (5 min), `cache_write_1h`, `audio_input`, `tool_input` of the input;
-    `reasoning`, `audio_output`, `accepted_prediction`, `rejected_prediction` of the output.
+    `cached`, `cache_write` (5 min), `cache_write_1h`, `audio_input`, `tool_input`, `unbilled_input` of the input;
+    `reasoning`, `audio_output`, `accepted_prediction`, `rejected_prediction`, `unbilled_output` of the output.
+    Unbilled is what the provider puts in by itself and does not charge for.
     """
 
     input: int = 0
@@ -303,6 +304,8 @@ class Usage(_Struct):
     audio_output: int = 0
     accepted_prediction: int = 0
     rejected_prediction: int = 0
+    unbilled_input: int = 0
+    unbilled_output: int = 0
     estimated: bool = False
 
     @property

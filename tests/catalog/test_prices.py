@@ -28,6 +28,7 @@ def test_plausible(name: str) -> None:
     writes = [p for p in (price.cache_write, price.cache_write_1h) if p is not None]
     assert writes == sorted(writes)
     assert all(price.input / 2 <= write <= 2.5 * price.input for write in writes)
+    assert price.audio_input is None or price.input < price.audio_input <= 10 * price.input
     # Thoughts are an answer, too; only where thinking is another mode of the model do they cost more.
     assert price.reasoning is None or price.reasoning <= 4 * price.output
     assert max(p for p in msgspec.structs.astuple(price) if p is not None) <= 1000

@@ -207,7 +207,7 @@ def test_content_that_is_not_known_stays_what_it_was() -> None:
                 "tokens": {"input_tokens": 500, "output_tokens": 9, "reasoning_tokens": 4},
                 "cached_tokens": 400,
             },
-            Usage(input=500, output=9, cached=400, reasoning=4),
+            Usage(input=500, output=9, cached=400, reasoning=4, unbilled_input=497, unbilled_output=7),
         ),
     ],
 )
