@@ -114,11 +114,15 @@ def write_finish(finish: Finish | None, called: bool) -> str:
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────
 
 
+NUMBERS = (int, float)
+"""As a tuple: a union would be made anew for every count of every event."""
+
+
 def _count(doc: Doc, *keys: str) -> int:
     """The first of these counts that is there and not zero."""
     for key in keys:
         value = doc.get(key)
-        if isinstance(value, int | float) and value > 0:
+        if value and isinstance(value, NUMBERS) and value > 0:
             return int(value)
     return 0
 
