@@ -96,7 +96,13 @@ class DataPlane:
             return await self._other(incoming, extra, known=found is not None)
         id = request_id(incoming.headers, self._answerer.ids)
         try:
-            body = await self._body(incoming, generation.loaded.settings.server.limits)
+            limits = generation.loaded.settings.server.limits
+            refused = self._over_limits(incoming, limits)
+            if refused is not None:
+                raise Refused(refused)
+            body = incoming.at_hand(limits.body)
+            if body is None:
+                body = await self._body(incoming, limits)
         except Refused as error:
             extra["Connection"] = "close"
             return self._refuse(incoming, extra, error.problem, id)
@@ -117,9 +123,6 @@ class DataPlane:
 
     async def _body(self, incoming: Incoming, limits: ServerLimits) -> bytes:
         """The whole body. Raises `Refused`, after which the connection is of no more use."""
-        refused = self._over_limits(incoming, limits)
-        if refused is not None:
-            raise Refused(refused)
         self.reading += 1
         try:
             return await incoming.body(limits.body)

@@ -145,6 +145,13 @@ class Incoming:
 
     # ── the body ─────────────────────────────────────────────────────────────────────────────────
 
+    def at_hand(self, most: int) -> bytes | None:
+        """The body, where all of it has come and nothing is left to do: mostly it is there with the head."""
+        if not self._complete or self._size > most or "content-encoding" in self.headers:
+            return None
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     async def body(self, most: int) -> bytes:
         """All of it, its content coding undone. Raises `TooLarge` as soon as that is certain, `Slow`, `Garbled`."""
         self._reading = True

@@ -17,6 +17,7 @@ from omniroute.errors import Problem
 from omniroute.pipeline.compile import Pipeline
 from omniroute.pipeline.exchange import Exchange, IdSource, Reply, Request
 from omniroute.pipeline.patterns import Test, client_address
+from omniroute.pipeline.stream import Stream
 from omniroute.server.http import Answer, Incoming
 from omniroute.server.metrics import Metrics
 from omniroute.upstream.headers import header_safe, merged
@@ -79,7 +80,13 @@ class Answerer:
         reply = _ABANDONED
         try:
             reply = await generation.serve(exchange, pipeline)
-            return await self._write(incoming, exchange, reply, extra)
+            headers = _headers_of(exchange, reply, extra)
+            if reply.stream is None:
+                body = body_of(reply, exchange.wire, exchange, headers)
+                exchange.first_byte = perf_counter()
+                return Answer(reply.status, body, headers)
+            await self._stream(incoming, exchange, reply.stream, headers)
+            return None
         except (ConnectionError, asyncio.CancelledError):
             exchange.problem = _GONE
             raise
@@ -97,17 +104,9 @@ class Answerer:
         generation.over(exchange, reply, pipeline)
         self._metrics.over(exchange, reply)
 
-    async def _write(
-        self, incoming: Incoming, exchange: Exchange, reply: Reply, extra: dict[str, str]
-    ) -> Answer | None:
-        headers = own_headers(exchange)
-        if reply.headers:
-            headers = merged(reply.headers, headers)
-        headers.update(extra)
-        if reply.stream is None:
-            body = body_of(reply, exchange.wire, exchange, headers)
-            exchange.first_byte = perf_counter()
-            return Answer(reply.status, body, headers)
+    async def _stream(
+        self, incoming: Incoming, exchange: Exchange, stream: Stream, headers: dict[str, str]
+    ) -> None:
         streamed = {
             "Content-Type": "application/json" if exchange.array else exchange.wire.stream_type,
             "Cache-Control": "no-cache",
@@ -115,9 +114,17 @@ class Answerer:
         }
         incoming.begin(200, merged(headers, streamed))
         exchange.first_byte = perf_counter()
-        await reply.stream.pump(incoming)
+        await stream.pump(incoming)
         incoming.finish()
-        return None
+
+
+def _headers_of(exchange: Exchange, reply: Reply, extra: dict[str, str]) -> dict[str, str]:
+    """Those of the reply, those of the gateway, and `extra`; the later ones count."""
+    headers = own_headers(exchange)
+    if reply.headers:
+        headers = merged(reply.headers, headers)
+    headers.update(extra)
+    return headers
 
 
 def own_headers(exchange: Exchange) -> dict[str, str]:
