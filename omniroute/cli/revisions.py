@@ -110,7 +110,20 @@ def _extract(top: Path, commit: str, folder: Path) -> None:
         stream: IO[bytes] | None = git.stdout
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                if member.isdir() or member.issym() or (member.isfile() and member.size <= LARGEST):
-                    archive.extract(member, folder, filter="data")
+                _write(archive, member, folder)
     if git.returncode:
         raise ConfigUnreadable(f"git archive failed for {commit}")
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """One file, or a link to one. Nothing that a repository holds leads out of the folder."""
+    path = folder / member.name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if member.issym() and (path.parent / member.linkname).resolve().is_relative_to(folder.resolve()):
+        path.symlink_to(member.linkname)
+    elif member.isfile() and member.size <= LARGEST:
+        content = archive.extractfile(member)
+        if content is not None:
+            path.write_bytes(content.read())

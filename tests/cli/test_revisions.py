@@ -70,6 +70,19 @@ def test_outside_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert main(["config", "diff", "git:HEAD", "omniroute.yaml"]) == 1
 
 
+def test_links_of_a_commit_lead_nowhere_else(
+    repository: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "more.yaml"
+    outside.write_text("combos: {b: [lab/x]}\n", "utf-8")
+    (repository / "shared.yaml").write_text("combos: {c: [lab/x]}\n", "utf-8")
+    (repository / "parts" / "inside.yaml").symlink_to("../shared.yaml")
+    (repository / "parts" / "outside.yaml").symlink_to(outside)
+    commit(repository.parent, {})
+    assert main(["config", "diff", "git:HEAD~1", "git:HEAD"]) == 2
+    assert capsys.readouterr().out.splitlines() == ["+ combo c"]
+
+
 SECRETS = """\
 version: 1
 keys:
