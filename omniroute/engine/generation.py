@@ -106,6 +106,7 @@ class Generation:
 
     async def serve(self, exchange: Exchange, pipeline: Pipeline) -> Reply:
         """Run the pipeline; whatever happens, there is a reply."""
+        exchange.pipeline = pipeline.name
         try:
             return _dressed(exchange, await pipeline.run(exchange))
         except Refused as error:

@@ -137,6 +137,7 @@ class Exchange:
         "notes",
         "outgoing",
         "path",
+        "pipeline",
         "plan",
         "problem",
         "reckoned",
@@ -161,6 +162,8 @@ class Exchange:
         self.ids = ids
         self.array = False
         self.config = ""
+        self.pipeline = ""
+        """The name of the pipeline that serves it."""
         self.caller: Caller | None = None
         self.plan: Plan | None = None
         self.target: Target | None = None
@@ -333,6 +336,7 @@ _OWN = frozenset(
         "malformed",
         "marks",
         "model",
+        "pipeline",
         "reply_edits",
         "request",
         "request_edits",

@@ -7,13 +7,15 @@ part of it; a changed alias, a model's transforms, or what the caller may use is
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
 
 from omniroute.config.settings import Settings
 from omniroute.routing.directory import Target
-from omniroute.routing.plan import Plan
+from omniroute.routing.facts import Facts
+from omniroute.routing.plan import Plan, Step
 
 _NOT_FOR_THE_ANSWER = frozenset(
     {
@@ -34,8 +36,42 @@ _NOT_FOR_THE_ANSWER = frozenset(
 )
 """Settings of a provider that decide when, by whom and how long it is called, not what it says."""
 
-DECIDED = frozenset({"disabled", "forbidden"})
-"""Causes for which a target is out by decision of the operator, not by what happened."""
+MEANT = frozenset({"anthropic-beta", "anthropic-version", "openai-beta"})
+"""Headers of a client that change what an answer says."""
+
+_HEADERS = re.compile(rb"\bheaders\b")
+_KEY = re.compile(rb"\bkey\b")
+_NOISE = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "idempotency-key",
+        "pragma",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "x-api-key",
+        "x-forwarded-for",
+        "x-goog-api-key",
+        "x-omniroute-no-cache",
+        "x-request-id",
+    }
+)
+"""Headers that a client sends anew each time, or that no condition is about."""
+
+
+def decided(step: Step) -> bool:
+    """Whether a target is out whatever happens: by decision of the operator, or because of its `when`."""
+    return step.cause in ("disabled", "forbidden") or (step.verdict == "out" and step.cause is None)
+
 
 _encode = msgspec.json.Encoder(enc_hook=str, order="deterministic").encode
 
@@ -49,8 +85,24 @@ class Fingerprints:
             for name, pipeline in settings.pipelines.items()
         }
         house = _encode([stages, settings.transforms])
+        conditions = _encode([t.when for combo in settings.combos.values() for t in combo.targets])
         self._house = hashlib.sha256(house).digest()
         self._targets: dict[str, str] = {}
+        self._headers = _HEADERS.search(house + conditions) is not None
+        self._key = _KEY.search(house + conditions) is not None
+
+    def asking(self, facts: Facts) -> list[str]:
+        """What of a request beside its body may change the answer: what conditions and templates look at."""
+        found = [f"{name}: {value}" for name, value in facts.headers.items() if name.lower() in MEANT]
+        if self._headers:
+            found += [
+                f"{name}: {value}"
+                for name, value in facts.headers.items()
+                if name.lower() not in _NOISE and not name.lower().startswith("x-stainless-")
+            ]
+        if self._key and facts.caller is not None:
+            found.append(f"key {facts.caller.name}")
+        return sorted(found)
 
     def of(self, plan: Plan) -> bytes:
         """Equal for plans of which each target may give the other's answer."""
@@ -58,7 +110,7 @@ class Fingerprints:
             [
                 step.target.name,
                 self._target(step.target),
-                step.cause if step.cause in DECIDED else "",
+                "out" if decided(step) else "",
                 [[member.when_text, member.enabled, member.params] for _, member in step.path],
             ]
             for step in plan.steps

@@ -19,16 +19,13 @@ from omniroute.pipeline.parts import Around, Handler
 from omniroute.pipeline.shared_answer import CACHE, IDEMPOTENT, Sharing, Ticket
 from omniroute.pipeline.site import Site
 from omniroute.routing.facts import facts_of
-from omniroute.routing.fingerprint import DECIDED, Fingerprints
+from omniroute.routing.fingerprint import Fingerprints, decided
 from omniroute.routing.plan import plan
 from omniroute.wire.conversation import Conversation
 
 EXPLAIN = "x-omniroute-explain"
 NO_CACHE = "x-omniroute-no-cache"
 KEY = "idempotency-key"
-
-MEANT = ("anthropic-beta", "anthropic-version", "openai-beta")
-"""Headers of a client that change what an answer says."""
 
 
 LARGE = 4 * 2**20
@@ -254,16 +251,16 @@ class _Exact(_Layer):
         if talk.previous_id is not None or b"item_reference" in body:
             # What it refers to belongs to one caller and is not in the request.
             return None
-        headers = [exchange.request.headers.get(name) for name in MEANT]
-        return _encode([exchange.model, headers, _meaning(talk)])
+        return _encode([exchange.pipeline, exchange.model, _meaning(talk)])
 
     def _planned(self, exchange: Exchange) -> bytes | None:
         """Who may answer; None when nobody may, which others say better."""
         state = self._site.state
-        made = plan(self._site.directory, facts_of(exchange), state, now=state.clock(), dice=self._dice)
-        if made is None or all(step.cause in DECIDED for step in made.steps):
+        facts = facts_of(exchange)
+        made = plan(self._site.directory, facts, state, now=state.clock(), dice=self._dice)
+        if made is None or all(map(decided, made.steps)):
             return None
-        return self._fingerprints.of(made)
+        return self._fingerprints.of(made) + _encode(self._fingerprints.asking(facts))
 
 
 # ── what a request is known by ───────────────────────────────────────────────────────────────────

@@ -510,6 +510,49 @@ async def test_headers_that_change_the_answer_are_part_of_the_key() -> None:
     assert told == ["MISS", "MISS", "HIT"]
 
 
+LOOKING = {
+    "a condition": """
+combos:
+  best: {targets: [{model: up/a, when: 'headers."x-team" == ''blue'''}, up/b]}
+""",
+    "a template": """
+transforms:
+  signed: {on: request, ops: [{set: {user: "{{ headers['x-team'] }}"}}]}
+models: {best: up/b}
+""",
+    "a route": """
+models: {best: up/b}
+routes: [{match: {header: {x-team: blue}}, pipeline: other}]
+""",
+}
+
+
+@pytest.mark.parametrize("more", LOOKING.values(), ids=LOOKING)
+async def test_headers_that_the_file_looks_at_are_part_of_the_key(more: str) -> None:
+    pipelines = PIPELINE.format(cache=EXACT)
+    other = pipelines.removesuffix("}").replace("pipelines: {chat: {endpoints: [chat], ", "other: {")
+    up = UP.replace("accounts:", "transforms: [signed], accounts:") if "signed" in more else UP
+    async with FakeUpstream(responder()) as upstream:
+        config = f"providers: {{up: {up.format(url=upstream.url)}}}\n{pipelines.removesuffix('}')}, {other}}}\n{more}"
+        async with gateway(config) as gw, aiohttp.ClientSession() as client:
+            w = World(gw, upstream, client, Clock())
+            teams = ("blue", "red", "blue", "red")
+            told = [(await w.ask(model="best", x_team=team)).cache for team in teams]
+    assert told == ["MISS", "MISS", "HIT", "HIT"]
+
+
+async def test_the_key_that_the_file_looks_at_is_part_of_the_key() -> None:
+    """Also where callers share their answers."""
+    scope = "{stage: cache, exact: {deterministic_only: false, scope: global}}"
+    more = KEYS + "combos: {best: {targets: [{model: up/a, when: \"key == 'one'\"}, up/b]}}"
+    async with world(responder(), scope, more) as w:
+        told = [
+            (await w.ask(model="best", Authorization=f"Bearer key-of-{who}")).cache
+            for who in ("one", "two", "one", "two")
+        ]
+    assert told == ["MISS", "MISS", "HIT", "HIT"]
+
+
 KEYS = """
 keys:
   one: {key: key-of-one}
