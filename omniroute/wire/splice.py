@@ -28,9 +28,10 @@ def top_level(raw: bytes) -> TopLevel:
 
 def without_bulk(top: TopLevel) -> bytes:
     """The object with something small of the same kind in the place of large values: enough to peek into, and read
-    in no time."""
+    in no time. The name of the model is kept: one that is too long is to be refused, not another one looked for."""
     small = {
-        name: value if memoryview(value).nbytes <= SMALL else _stand_in(value) for name, value in top.items()
+        name: value if name == "model" or memoryview(value).nbytes <= SMALL else _stand_in(value)
+        for name, value in top.items()
     }
     return msgspec.json.encode(small)
 
