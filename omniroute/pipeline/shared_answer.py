@@ -301,7 +301,8 @@ class _Passenger:
         reply.stream.tap(exchange.watch)
 
     def _teller(self, head: Shared) -> Teller:
-        return Teller(self._exchange, head.wire, head.used)
+        array = head.twin.array and head.at is None
+        return Teller(self._exchange, head.wire, head.used, array=array)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -14,9 +14,10 @@ from omniroute.pipeline import response_state
 from omniroute.pipeline.exchange import Exchange, Reply, parse_object
 from omniroute.state.responses import ResponseStore
 from omniroute.wire.bridge import SPLITTERS, CrossTap, read_answer, write_answer
-from omniroute.wire.codec import Event, StreamReader, Wire
+from omniroute.wire.codec import Event, Splitter, StreamReader, Wire
 from omniroute.wire.conversation import Answer, Delta, End, Notes, Usage, UsageDelta
 from omniroute.wire.custom_calls import CustomCalls
+from omniroute.wire.json_array import JsonArraySplitter
 from omniroute.wire.names import NameMap
 from omniroute.wire.recast import Collected, deltas_of
 
@@ -60,9 +61,12 @@ def slices(content: bytes) -> list[bytes]:
 
 class Teller:
     """Tells an answer of `source` to the client of an exchange, in another shape or format. `usage` gives what is known
-    of it, for a stream that does not tell."""
+    of it, for a stream that does not tell; `array`: the stream is one JSON array."""
 
-    def __init__(self, exchange: Exchange, source: Wire, usage: Callable[[], Usage | None]) -> None:
+    def __init__(
+        self, exchange: Exchange, source: Wire, usage: Callable[[], Usage | None], *, array: bool = False
+    ) -> None:
+        self._array = array
         self._exchange = exchange
         self._source = source
         self._usage = usage
@@ -72,7 +76,7 @@ class Teller:
 
     async def plain_of_stream(self, chunks: AsyncIterator[bytes]) -> bytes:
         """Raises `UpstreamError` for an error in the stream, `MalformedStream` for one that is broken."""
-        splitter, reader, collected = SPLITTERS[self._source.framing](), self._reader(), Collected()
+        splitter, reader, collected = self._splitter(), self._reader(), Collected()
         async for chunk in chunks:
             for event in splitter.feed(chunk):
                 collected.add(reader.feed(event))
@@ -91,7 +95,10 @@ class Teller:
         exchange = self._exchange
         writer = exchange.wire.writer(exchange.reference(), Notes())
         names = NameMap({}, None, None)
-        return CrossTap(self._source, writer, names, exchange.conversation, self._reader())
+        return CrossTap(self._source, writer, names, exchange.conversation, self._reader(), self._splitter())
+
+    def _splitter(self) -> Splitter:
+        return JsonArraySplitter() if self._array else SPLITTERS[self._source.framing]()
 
     def _reader(self) -> StreamReader:
         return _Counting(self._source.reader(), self._usage)

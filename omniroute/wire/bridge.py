@@ -107,8 +107,9 @@ class CrossTap:
         names: NameMap,
         talk: Conversation | None = None,
         reader: StreamReader | None = None,
+        splitter: Splitter | None = None,
     ) -> None:
-        self._splitter = SPLITTERS[source.framing]()
+        self._splitter = splitter if splitter is not None else SPLITTERS[source.framing]()
         self._reader: StreamReader = reader if reader is not None else source.reader()
         self._writer = writer
         self._names = names

@@ -441,6 +441,25 @@ async def test_an_answer_serves_every_format_and_shape(kept: tuple[str, bool]) -
         assert w.asked == 1
 
 
+@pytest.mark.parametrize("asked", SHAPES, ids=str)
+async def test_an_answer_that_is_under_way_as_one_json_array_serves_every_format(
+    asked: tuple[str, bool],
+) -> None:
+    """Gemini without `alt=sse`; it is not kept, for its shape is that of few clients."""
+    wire, stream = asked
+    async with world(slowly("ciao ", "bella", between=0.1), EXACT) as w:
+        path, body = call("gemini", "up/m")
+        path = path.replace("generateContent", "streamGenerateContent")
+        array = asyncio.ensure_future(w.client.post(w.gw.url + path, json={**body, **LIMITS["gemini"]}))
+        await w.called()
+        answer = await w.ask(wire, stream=stream, body=LIMITS[wire])
+        assert answer.cache == "HIT"
+        assert said(wire, stream, answer.body) == ("ciao bella", "stop")
+        elements = await (await array).json()
+        assert [type(e) for e in elements] == [dict] * len(elements)
+        assert w.asked == 1
+
+
 async def test_a_hit_costs_nothing_and_says_so() -> None:
     priced = UP.replace("accounts:", "models: {{m: {{price: {{input: 1000, output: 1000}}}}}}, accounts:")
     async with world(responder(), EXACT, up=priced) as w:
