@@ -55,6 +55,7 @@ from omniroute.wire.openai_chat_parts import (
     write_detail,
     write_extra_signature,
 )
+from omniroute.wire.think_tags import THINK_CLOSE, THINK_OPEN
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -457,6 +458,8 @@ def _spoken(parts: list[Part], target: Target) -> list[Doc]:
 
 
 def _thinking_chunks(thinking: list[Thinking], target: Target) -> list[Doc]:
+    if "think_tags" in target.quirks:
+        return [_text(f"{THINK_OPEN}{part.text}{THINK_CLOSE}\n") for part in thinking if part.text]
     if "thinking_chunks" not in target.quirks:
         return []
     return [{"type": "thinking", "thinking": [_text(part.text)]} for part in thinking if part.text]

@@ -15,6 +15,7 @@ What compatible servers accept differs. The default is what most of them take; t
     strict_fields           refuses message fields that it does not know (signatures of earlier answers)
     reasoning_content       wants earlier reasoning back in `reasoning_content`
     reasoning               wants it back in `reasoning`
+    think_tags              wants it back in `content`, between `<think>` tags
     thinking_chunks         wants it back as `thinking` parts of `content`
     reasoning_object        effort and budget stand in `reasoning: {effort, max_tokens}`
     thinking_object         thinking is switched by `thinking: {type: enabled | disabled}`

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-_OPEN = "<think>"
-_CLOSE = "</think>"
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
 
 
 class Piece(NamedTuple):
@@ -54,17 +54,17 @@ class ThinkTags:
 
     def _look_for_tag(self) -> None:
         begun = self._held.lstrip()
-        if begun.startswith(_OPEN):
-            self._held = begun[len(_OPEN) :]
+        if begun.startswith(THINK_OPEN):
+            self._held = begun[len(THINK_OPEN) :]
             self._state = "opened"
-        elif not _OPEN.startswith(begun):
+        elif not THINK_OPEN.startswith(begun):
             self._state = "after"
 
     def _thinking(self) -> list[Piece]:
-        end = self._held.find(_CLOSE)
+        end = self._held.find(THINK_CLOSE)
         if end >= 0:
             thought = self._take(end)
-            self._held = self._held[len(_CLOSE) :]
+            self._held = self._held[len(THINK_CLOSE) :]
             self._state = "gap"
         else:
             thought = self._take(len(self._held) - _overlap(self._held))
@@ -77,8 +77,8 @@ class ThinkTags:
 
 def _overlap(text: str) -> int:
     """How many characters at the end of `text` may be the beginning of the closing tag."""
-    for length in range(min(len(_CLOSE) - 1, len(text)), 0, -1):
-        if _CLOSE.startswith(text[-length:]):
+    for length in range(min(len(THINK_CLOSE) - 1, len(text)), 0, -1):
+        if THINK_CLOSE.startswith(text[-length:]):
             return length
     return 0
 

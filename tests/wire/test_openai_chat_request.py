@@ -329,6 +329,11 @@ def test_results_without_ids_find_their_calls() -> None:
         ),
         (
             model(Thinking(text="hm"), Text(text="a")),
+            ["think_tags"],
+            {"role": "assistant", "content": "<think>hm</think>\na"},
+        ),
+        (
+            model(Thinking(text="hm"), Text(text="a")),
             ["thinking_chunks"],
             {
                 "role": "assistant",

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniroute.wire.think_tags import ThinkTags, split_think
+from tests.support.crossing import plain_doc, sent
 
 PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -60,3 +61,24 @@ def test_plain_text_is_not_held() -> None:
 
 def test_a_whole_content() -> None:
     assert [tuple(p) for p in split_think("<think>a</think>b")] == [("thinking", "a"), ("text", "b")]
+
+
+def test_tags_go_back_to_a_server_that_keeps_them_in_the_content() -> None:
+    """What was taken out of an answer for a client of another format stands there again in the next request."""
+    answer = {
+        "choices": [
+            {"index": 0, "message": {"content": "<think>hm</think>\n\nso"}, "finish_reason": "stop"},
+        ]
+    }
+    message = plain_doc("openai-chat", answer, "anthropic-messages")
+    asked = {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": message["content"]},
+            {"role": "user", "content": "go on"},
+        ],
+    }
+    found, _ = sent("anthropic-messages", asked, "openai-chat", quirks=frozenset({"think_tags"}))
+    assert found["messages"][1]["content"] == "<think>hm</think>\nso"
