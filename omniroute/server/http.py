@@ -36,6 +36,8 @@ BODY_IDLE = 60.0
 LINGER = 10.0
 """Seconds in which a body that nobody wanted may still come, so that its sender gets to read the answer."""
 SWEEP = 2.0
+SMALL_BODY = 16 * 1024
+"""Bytes of an answer that are copied behind its head rather than written by themselves."""
 READ_AHEAD = 256 * 1024
 """Bytes of a body that are read before a handler asks for them."""
 
@@ -223,11 +225,10 @@ class Incoming:
         head += b"Content-Length: %d\r\n\r\n" % len(body)
         if self.method == "HEAD":
             body = b""
-        if len(body) > LONGEST_LINE:
-            self._raw(head)
-            self._raw(body)
-        else:
+        if len(body) <= SMALL_BODY:
             self._raw(head + body)
+        elif self._connection is not None:
+            self._connection.write_both(head, body)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of an answer whose length is not known. It leaves with its first bytes, or at `flush`."""
@@ -560,6 +561,10 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+    def write_both(self, head: bytes, body: bytes) -> None:
+        if self._transport is not None:
+            self._transport.writelines((head, body))
 
     def pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():

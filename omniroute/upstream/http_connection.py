@@ -22,6 +22,8 @@ LARGEST_HEAD = 128 * 1024
 MOST_HEADERS = 256
 READ_AHEAD = 256 * 1024
 """Bytes that are read ahead of a reader that is slow; then the upstream is held back."""
+SMALL_BODY = 16 * 1024
+"""Bytes that are copied behind a head rather than written by themselves: a call of the system costs more."""
 STALE_WITHIN = 2.0
 """Seconds in which a connection that was kept shows that the other side had closed it before our request came."""
 
@@ -119,9 +121,10 @@ class Connection(asyncio.Protocol):
         self._head_only = head_only
         self._complete = self._keep = self._chunked = self._length = False
         self._asked = self._loop.time()
-        transport.write(head)
-        if body:
-            transport.write(body)
+        if len(body) <= SMALL_BODY:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
         try:
             await inbound.headed
         except BaseException:
