@@ -8,8 +8,10 @@ import ipaddress
 from collections.abc import Iterator
 
 from omniroute.config.codes import Code
+from omniroute.config.combos import leaves_of
 from omniroute.config.marks import Map, Path, Unresolved
 from omniroute.config.model_names import Meant, resolve
+from omniroute.config.report import one_of
 from omniroute.config.values import admin
 from omniroute.config.view import View, text, texts
 
@@ -118,6 +120,12 @@ def _check_globs(name: str, key: Map, view: View) -> None:
     for index, pattern in enumerate(texts(key.get("providers"))):
         if not fnmatch.filter(view.providers, pattern):
             _nothing(f"{pattern!r} is no provider", ("keys", name, "providers", index), view)
+    allowed = texts(key.get("providers"))
+    for index, model in enumerate(texts(key.get("models")) if allowed else ()):
+        leads_to = list(dict.fromkeys(provider.name for provider, _ in leaves_of(model, view)))
+        if leads_to and not any(fnmatch.filter(leads_to, pattern) for pattern in allowed):
+            message = f"{model!r} leads to {one_of(leads_to)}, and `providers` has none of them"
+            _nothing(message, ("keys", name, "models", index), view)
 
 
 def _nothing(message: str, path: Path, view: View) -> None:

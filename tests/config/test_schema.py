@@ -115,14 +115,21 @@ def test_the_source_dialect_refuses_mistakes(document: Any) -> None:
     assert list(validator.iter_errors(document)) != []
 
 
-@pytest.mark.parametrize("case", sorted(p.parent.name for p in GOLDEN.glob("*/omniroute.yaml")))
+UNREAD = re.compile(r"\[OR1[01]\d\d\]")
+"""Findings of a file that was not read to the end: there is nothing that a schema could see."""
+READ = sorted(
+    path.parent.name
+    for path in GOLDEN.glob("*/omniroute.yaml")
+    if not UNREAD.search(path.with_name("findings.txt").read_text("utf-8"))
+)
+
+
+@pytest.mark.parametrize("case", READ)
 def test_the_strict_dialect_and_the_check_agree(case: str) -> None:
     found = draft(
         GOLDEN / case / "omniroute.yaml", env={"ACME_KEY": "abc"}, registry=registry(), catalogue=CATALOGUE
     )
     codes = {f.code for f in found.report.sorted() if f.severity == "error"}
-    if any(code < "OR1200" for code in codes):
-        pytest.skip("not read to the end")
     validator = jsonschema.Draft202012Validator(strict_schema(registry()))
     wrong = [e.message for e in validator.iter_errors(plain(found.stages.normalised))]
     if wrong:
