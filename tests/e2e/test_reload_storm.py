@@ -256,7 +256,7 @@ async def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
     print(f"{RELOADS} reloads, {sum(answers.values())} streams, {objects[0]} → {objects[-1]} objects")
     assert failures == []
     assert [wrong for client in clients for wrong in client.wrong] == []
-    assert sum(answers.values()) == asked.total() > CLIENTS
+    assert sum(answers.values()) == asked.total() >= CLIENTS
     assert [dict(c.answers) for c in clients if len(c.answers) != 1] == [], "a session moved"
     assert answers["one/m"] and answers["two/m"]
     assert after == before
@@ -273,4 +273,4 @@ async def test_every_way_is_seen_without_being_told(tmp_path: Path) -> None:
     async with gateway(config, folder=tmp_path, watch=True) as gw:
         for way, change in WAYS.items():
             change(tmp_path, 1)
-            assert await gw.gateway.runtime.until(lambda g, way=way: f"{way}-1" in g.directory.aliases, 8)
+            assert await gw.gateway.runtime.until(lambda g, way=way: f"{way}-1" in g.directory.aliases, 20)
