@@ -131,7 +131,7 @@ def _call(wire: Wire, operation: str, paths: tuple[str, ...], *, streams: bool, 
         told[wire.stream_type.partition(";")[0]] = {"schema": STREAM}
     what = "Count the tokens of a request" if counting else "Call a model"
     found: Doc = {
-        "operationId": "-".join([wire.name, verb or operation]).replace("_", "-"),
+        "operationId": "-".join([wire.name, verb or paths[0].rpartition("/")[2]]).replace("_", "-"),
         "tags": ["models"],
         "summary": f"{what}, in the format `{wire.name}`.",
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in SENT],
