@@ -26,6 +26,8 @@ keys:
   me: {{key: k-me, scopes: [use, admin], budget: {{usd: 1000000}}}}
 """
 SLOW = Scripted(pause=30)
+MOMENT = 3
+"""Seconds in which a loser's connection is closed, on a machine that is busy with other tests, too."""
 
 
 def later(text: str) -> Any:
@@ -75,7 +77,7 @@ async def test_the_first_content_wins_and_the_others_are_closed(wire: str, strea
         assert time.perf_counter() - began < 5
         assert (status, headers["X-OmniRoute-Target"]) == (200, "two/m")
         assert "ciao" in str(body)
-        await asyncio.wait_for(track.ups[0].requests[0].left.wait(), 1)
+        await asyncio.wait_for(track.ups[0].requests[0].left.wait(), MOMENT)
         await track.gw.recorded(1)
         assert track.asked == [1, 1, 0]
         record = track.gw.records[0]
@@ -90,7 +92,7 @@ async def test_a_stream_that_says_nothing_yet_does_not_win() -> None:
         status, body, headers = await track.post(*call("openai-chat", "fast", stream=True))
         assert (status, headers["X-OmniRoute-Target"]) == (200, "two/m")
         assert "ciao" in body
-        await asyncio.wait_for(track.ups[0].requests[0].left.wait(), 1)
+        await asyncio.wait_for(track.ups[0].requests[0].left.wait(), MOMENT)
 
 
 async def test_one_that_fails_is_replaced_by_the_next() -> None:
@@ -144,13 +146,25 @@ async def test_the_clients_mistake_waits_for_who_is_still_running() -> None:
 
 
 async def test_a_client_that_leaves_cancels_all() -> None:
-    async with Track(SLOW, SLOW, SLOW) as track:
+    both = asyncio.Event()
+    arrived: list[Any] = []
+
+    def slow(seen: Any) -> Scripted:
+        arrived.append(seen)
+        if len(arrived) == 2:
+            both.set()
+        return SLOW
+
+    async with Track(slow, slow, SLOW) as track:
         path, body = call("openai-chat", "fast")
         async with aiohttp.ClientSession(headers={"x-api-key": "k-me"}) as session:
-            with pytest.raises(TimeoutError):
-                await session.post(track.gw.url + path, json=body, timeout=aiohttp.ClientTimeout(total=0.3))
+            asking = asyncio.ensure_future(session.post(track.gw.url + path, json=body))
+            await asyncio.wait_for(both.wait(), 10)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
         for up in track.ups[:2]:
-            await asyncio.wait_for(up.requests[0].left.wait(), 1)
+            await asyncio.wait_for(up.requests[0].left.wait(), MOMENT)
         assert track.asked == [1, 1, 0]
         await track.gw.recorded(1)
         record = track.gw.records[0]
@@ -160,7 +174,7 @@ async def test_a_client_that_leaves_cancels_all() -> None:
 
 async def test_what_the_losers_cost_is_charged() -> None:
     """One reads a prompt (its size is estimated) and is cut off; two answers with 3 + 2 tokens at $10 and $20."""
-    async with Track(SLOW, Scripted(pause=0.1, json=chat()), SLOW) as track:
+    async with Track(SLOW, Scripted(pause=0.4, json=chat()), SLOW) as track:
         path, body = call("openai-chat", "fast", text="word " * 40)
         await track.post(path, body)
         await track.gw.recorded(1)
@@ -241,9 +255,10 @@ async def test_rivals_do_not_see_each_others_edits() -> None:
 
 
 async def test_a_secret_that_a_refusal_repeats_stays_secret() -> None:
-    leaky = Scripted(
-        status=400, json={"error": {"message": "bad key-secret-one", "type": "invalid_request_error"}}
-    )
+    def leaky(seen: Any) -> Scripted:
+        said = f"bad {seen.headers['authorization']}"
+        return Scripted(status=400, json={"error": {"message": said, "type": "invalid_request_error"}})
+
     config = """
     providers:
       one: {{format: openai-chat, base_url: "{one}/v1", accounts: {{a: {{key: key-secret-one}}}}}}
@@ -251,11 +266,11 @@ async def test_a_secret_that_a_refusal_repeats_stays_secret() -> None:
     combos:
       fast: {{strategy: race, targets: [one/m, two/m]}}
     """
-    async with FakeUpstream([leaky]) as one, FakeUpstream([leaky]) as two:
+    async with FakeUpstream(leaky) as one, FakeUpstream(leaky) as two:
         async with gateway(config.format(one=one.url, two=two.url)) as gw:
             status, body, _ = await post(gw, *call("openai-chat", "fast"))
     assert status == 400
-    assert "key-secret-one" not in str(body)
+    assert "key-secret" not in str(body)
 
 
 async def test_a_race_inside_of_tiers_stays_in_its_tier_and_tokens_are_not_counted_in_a_race() -> None:
@@ -268,7 +283,8 @@ async def test_a_race_inside_of_tiers_stays_in_its_tier_and_tokens_are_not_count
     """
 
     def script(seen: Any) -> Scripted:
-        return Scripted(json={"input_tokens": 7} if seen.path.endswith("count_tokens") else anthropic())
+        counting = seen.path.endswith("count_tokens")
+        return Scripted(json={"input_tokens": 7}) if counting else Scripted(pause=0.4, json=anthropic())
 
     async with FakeUpstream(script) as one, FakeUpstream(script) as two:
         async with gateway(config.format(one=one.url, two=two.url)) as gw:
