@@ -29,6 +29,8 @@ def names_of(exchange: Exchange) -> dict[str, Any]:
 
 
 def select(edits: Sequence[Edit], on: str, side: str) -> tuple[Edit, ...]:
+    if not edits:
+        return ()
     return tuple(e for e in edits if e.on == on and e.side == side)
 
 

@@ -196,13 +196,15 @@ class Incoming:
         self._size += len(data)
         if not self._reading and self._size > READ_AHEAD and self._connection is not None:
             self._connection.pause()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def ended(self, error: Exception | None = None) -> None:
         """The body is complete, or will never be."""
         self._complete = error is None
         self._error = error
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     @property
     def complete(self) -> bool:

@@ -160,7 +160,7 @@ def _timing_of(names: tuple[str, ...]) -> str:
 
 def body_of(reply: Reply, wire: Wire, exchange: Exchange, headers: MutableMapping[str, str]) -> bytes:
     """The body, and what its headers must say. An error of our own is worded here, in the client's format."""
-    if not any(name.lower() == "content-type" for name in headers):
+    if not reply.headers or not any(name.lower() == "content-type" for name in reply.headers):
         headers["Content-Type"] = "application/json"
     problem = reply.problem
     if problem is None:

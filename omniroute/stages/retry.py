@@ -72,7 +72,7 @@ class _Attempts:
         turn = account_turn(provider, self._facts, state, self._began, state.dice, self._target.model)
         ordered = provider.strategy.order(provider.accounts, turn)
         accounts = [a for a in ordered if a.inactive is None][self._exchange.lane]
-        reply = refusal(_no_account(provider, None))
+        reply: Reply | None = None
         tried: set[str] = set()
         while accounts:
             account = accounts.pop(0)
@@ -96,7 +96,7 @@ class _Attempts:
                 accounts.append(account)
             elif not outcome.other_account:
                 return reply
-        return reply
+        return reply if reply is not None else refusal(_no_account(provider, None))
 
     def _hindered(self, account: Account) -> Hindrance | None:
         state = self._state

@@ -76,6 +76,7 @@ class _Translation:
         "_exchange",
         "_names",
         "_options",
+        "_same",
         "_store",
         "_target",
         "_unasked",
@@ -89,6 +90,7 @@ class _Translation:
         self._target = target
         self._options = options
         self._upstream: Upstream = target.upstream(exchange.wire.name)
+        self._same = self._upstream.wire is exchange.wire
         self._edits: tuple[Edit, ...] = (
             *target.provider.edits,
             *exchange.request_edits,
@@ -97,10 +99,6 @@ class _Translation:
         self._names: NameMap | None = None
         self._unasked = False
         """Usage was asked for that the client did not ask for."""
-
-    @property
-    def _same(self) -> bool:
-        return self._upstream.wire is self._exchange.wire
 
     @property
     def _renamed(self) -> bool:

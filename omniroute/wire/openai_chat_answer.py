@@ -114,6 +114,16 @@ def write_finish(finish: Finish | None, called: bool) -> str:
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────
 
 
+_TOTALS = frozenset(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    }
+)
+
 NUMBERS = (int, float)
 """As a tuple: a union would be made anew for every count of every event."""
 
@@ -141,6 +151,10 @@ def read_usage(given: Any) -> Usage | None:
     completion = doc_of(usage.get("completion_tokens_details"))
     total, input = _count(usage, "total_tokens"), _count(usage, "prompt_tokens")
     said = _count(usage, "completion_tokens")
+    if not prompt and not completion and usage.keys() <= _TOTALS:
+        # Most compatible servers tell no more than these.
+        output = max(said, total - input)
+        return Usage(input=input, output=output, reasoning=output - said)
     reasoning = _count(completion, "reasoning_tokens") or _count(usage, "reasoning_tokens")
     output = max(said, total - input)
     if output == said and reasoning > 2 * said:
