@@ -57,6 +57,7 @@ class Schemas:
     def __init__(self, registry: Registry, *, source: bool) -> None:
         self.registry = registry
         self.source = source
+        self.substitutes = source
         self.shapes = Shapes()
         self._defs: dict[str, Doc] = {}
         self._entries = _entry_classes(self.shapes)
@@ -99,7 +100,8 @@ class Schemas:
         return self._document("A provider of OmniRoute's catalogue", body)
 
     def test(self) -> Doc:
-        """A file of tests, `*.test.yaml`."""
+        """A file of tests, `*.test.yaml`. Nothing is substituted in it."""
+        self.substitutes = False
         return self._document("Tests of an OmniRoute configuration", self.record(self.shapes.of(TestFile)))
 
     def _named(self, title: str, shape: Record) -> Doc:
@@ -164,7 +166,7 @@ class Schemas:
 
     def scalar(self, schema: Doc) -> Doc:
         """In the source, a substitution may stand for any scalar."""
-        return _either(schema, {"$ref": REF + "substitution"}) if self.source else schema
+        return _either(schema, {"$ref": REF + "substitution"}) if self.substitutes else schema
 
     # ── components ───────────────────────────────────────────────────────────────────────────────
 

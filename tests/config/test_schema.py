@@ -211,3 +211,10 @@ def test_secrets_are_marked(shipped: dict[str, dict[str, Any]]) -> None:
     for struct, key in (("Account", "key"), ("Key", "key"), ("Proxy", "url"), ("Settings", "store")):
         assert "x-secret" in json.dumps(defs[struct]["properties"][key]), (struct, key)
     assert "x-secret" not in json.dumps(defs["Key"]["properties"]["hash"])
+
+
+def test_tests_know_no_substitution(shipped: dict[str, dict[str, Any]]) -> None:
+    validator = jsonschema.Draft202012Validator(shipped["test.schema.json"])
+    case = {"name": "a", "request": {}, "expect": {"status": 200}}
+    assert list(validator.iter_errors({"tests": [case]})) == []
+    assert list(validator.iter_errors({"tests": [{**case, "expect": {"status": "${STATUS}"}}]})) != []
