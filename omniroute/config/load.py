@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class Draft:
     digest: str
     root: Record
     names: Names
+
+    def light(self) -> Draft:
+        """The same without the steps that led to the normalised tree."""
+        return replace(self, stages=Stages((), Map(), self.stages.normalised))
 
     def place(self, path: str) -> str:
         """`file:line:column` of a dotted path, or of the nearest thing above it that is written."""

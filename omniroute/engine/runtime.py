@@ -174,7 +174,10 @@ class Runtime:
             memory=self._memory,
             stand_ins=self._stand_ins,
         )
-        return finish(self._latest)
+        loaded = finish(self._latest)
+        # Of the steps of the load only the last is asked for again; the others end here, beside the loop.
+        self._latest = self._latest.light()
+        return Loaded(loaded.settings, loaded.findings, self._latest)
 
     @property
     def files(self) -> frozenset[Path]:
