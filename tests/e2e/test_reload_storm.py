@@ -262,7 +262,8 @@ async def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
     assert after == before
     assert set(before) == {"breaker broken", "rest tired/main"}
     settled = objects[len(objects) // 4 :]
-    assert max(settled) - min(settled) < 6_000, objects
+    # The latest requests are kept, and some heads of requests; a configuration that stayed would be thousands at once.
+    assert max(settled) - min(settled) < 15_000, objects
 
 
 async def test_every_way_is_seen_without_being_told(tmp_path: Path) -> None:
