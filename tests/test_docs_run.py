@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from omniroute.testing import gateway
-from tests.support.git import commit
+from tests.support.git import commit, git
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -131,6 +131,13 @@ def _security(folder: Path) -> None:
     (folder / "glm.txt").write_text("a-secret-key", "utf-8")
 
 
+def _gitops(folder: Path) -> None:
+    """A test beside the configuration, and a branch that somebody else pushed."""
+    test = "tests:\n  - name: it answers\n    request: {model: demo}\n    expect: {status: 200}\n"
+    (folder / "omniroute.test.yaml").write_text(test, "utf-8")
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+
+
 def _testing(folder: Path) -> None:
     for name in ("llm", "agents"):
         (folder / "tests" / name).mkdir(parents=True)
@@ -148,6 +155,7 @@ CONFIGS = {
 """Where the first configuration of a page is not the one that its commands are about."""
 
 PREPARE: dict[str, Callable[[Path], None]] = {
+    "docs/guide/gitops.md": _gitops,
     "docs/guide/migrating.md": _importing,
     "docs/guide/security.md": _security,
     "docs/guide/testing.md": _testing,

@@ -80,4 +80,4 @@ async def test_what_is_over_is_freed_without_the_collector() -> None:
                 counts.append(alive())
         finally:
             gc.enable()
-    assert counts[-1] == counts[2]
+    assert counts[-1] <= counts[2], counts
