@@ -15,6 +15,9 @@ from omniroute.wire.splice import TopLevel
 TAKEN_APART = 4
 """Levels that are taken apart before the brackets are followed one by one; each level reads its text again."""
 
+LARGE = 2**20
+"""Bytes that are looked through as a whole before they are taken apart and copied."""
+
 _Pieces = dict[str, msgspec.Raw] | list[msgspec.Raw]
 _decode = msgspec.json.Decoder(_Pieces).decode
 
@@ -25,9 +28,9 @@ def is_deeper(text: bytes, most: int, top: TopLevel | None = None) -> bool:
     if top is None or most <= 0:
         return _is_deeper(text, most, TAKEN_APART)
     # A large image in few brackets: nothing is copied to find that out.
-    return _opens_more(text, most) and any(
-        _is_deeper(bytes(piece), most - 1, TAKEN_APART) for piece in top.values()
-    )
+    if len(text) > LARGE and not _opens_more(text, most):
+        return False
+    return any(_is_deeper(bytes(piece), most - 1, TAKEN_APART) for piece in top.values())
 
 
 def _is_deeper(text: bytes, most: int, apart: int) -> bool:
