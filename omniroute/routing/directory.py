@@ -90,6 +90,8 @@ class Upstream:
     wire: Wire
     base_url: str
     headers: Mapping[str, str]
+    dressed: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = field(default_factory=dict)
+    """The headers of requests to it, by what their clients sent."""
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
@@ -155,7 +156,7 @@ async def _bypassed(exchange: Exchange, proceed: Handler, *, told: bool) -> Repl
 # ── the three ways ───────────────────────────────────────────────────────────────────────────────
 
 
-class _Layer:
+class _Layer(ABC):
     """One way of sharing, as a part of the stage."""
 
     def __init__(self, site: Site, kind: str, ttl: float, entries: int, size: int) -> None:
@@ -171,8 +172,9 @@ class _Layer:
             responses=state.responses,
         )
 
+    @abstractmethod
     async def run(self, exchange: Exchange, proceed: Handler) -> Reply:
-        raise NotImplementedError
+        """The reply, shared where this way says so."""
 
     def _key(self, *parts: bytes) -> bytes:
         digest = hashlib.sha256(self._kind.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from omniroute.routing.directory import Upstream
 
@@ -24,6 +23,8 @@ headers of the client stay here: credentials, hop-by-hop headers (RFC 9110 7.6.1
 
 FORWARDED_ALWAYS = ("traceparent", "tracestate")
 
+DRESSED = 256
+"""Sets of headers that are remembered for an upstream."""
 
 LONGEST_HEADER = 2000
 """Characters of a header of ours that repeats words of the client: common clients refuse heads above 8 KiB."""
@@ -60,11 +61,13 @@ def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
 
 
 def outgoing_headers(client: Mapping[str, str], upstream: Upstream, *, same: bool) -> dict[str, str]:
-    """All headers of a request but the credential's."""
-    return dict(_outgoing(tuple(forwarded(client, same).items()), upstream))
-
-
-@lru_cache(maxsize=1024)
-def _outgoing(forwarded: tuple[tuple[str, str], ...], upstream: Upstream) -> Mapping[str, str]:
-    """Clients send the same headers with all their requests: they are put together once."""
-    return merged(dict(forwarded), upstream.headers, {"Content-Type": "application/json"})
+    """All headers of a request but the credential's. Clients send the same ones with all their requests: they are put
+    together once."""
+    key = tuple(forwarded(client, same).items())
+    found = upstream.dressed.get(key)
+    if found is None:
+        if len(upstream.dressed) >= DRESSED:
+            upstream.dressed.clear()
+        found = merged(dict(key), upstream.headers, {"Content-Type": "application/json"})
+        upstream.dressed[key] = found
+    return dict(found)
