@@ -18,6 +18,9 @@ TAKEN_APART = 4
 LARGE = 2**20
 """Bytes that are looked through as a whole before they are taken apart and copied."""
 
+SHORT = 4096
+"""Bytes up to which all brackets are counted."""
+
 _Pieces = dict[str, msgspec.Raw] | list[msgspec.Raw]
 _decode = msgspec.json.Decoder(_Pieces).decode
 
@@ -42,14 +45,21 @@ def _is_deeper(text: bytes, most: int, apart: int) -> bool:
         pieces = _decode(text)
     except (msgspec.DecodeError, RecursionError):
         return _followed(text, most)
-    return any(_is_deeper(bytes(piece), most - 1, apart - 1) for piece in _values(pieces))
+    # What is opened is closed again: so many levels take twice as many bytes. Most messages are done with here.
+    least = 2 * most
+    for piece in _values(pieces):
+        if memoryview(piece).nbytes >= least and _is_deeper(bytes(piece), most - 1, apart - 1):
+            return True
+    return False
 
 
 def _opens_more(text: bytes, most: int) -> bool:
     """Whether there are more than `most` opening brackets, in strings or not. To find the next one is much faster
-    over long stretches than to count them all."""
+    over long stretches than to count them all, and over short ones slower."""
     if len(text) <= most:
         return False
+    if len(text) <= SHORT:
+        return text.count(b"{") + text.count(b"[") > most
     count, find = 0, text.find
     for bracket in (b"{", b"["):
         at = find(bracket)
