@@ -88,7 +88,7 @@ async def test_a_model_that_fails_is_told(folder: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     "text, code, words",
     [
-        ("evals: [{name: x, prompt: y, expect: {matches: '('}}]", 1, "q.eval.yaml:1:47"),
+        ("evals: [{name: x, prompt: y, expect: {matches: '('}}]", 1, "q.eval.yaml:1:48"),
         ("evals: [{name: x, promt: y}]", 1, "did you mean 'prompt'"),
         ("evals: [{name: x, prompt: y}]", 1, "no model is named"),
         (None, 2, "cannot read"),
