@@ -459,6 +459,8 @@ def failure_of(problem: Problem) -> Failure:
 _SPACED_CALLS = (b'_calls": [{', b'_call": {')
 _SPACED_MARKS = (*_SPACED_CALLS, b'"usage": {', b'_reason": "')
 _LONGEST_MARK = 16
+_PLAIN = b'"finish_reason":null}]}\n\n'
+"""How most events end: with one that does nothing is asked but whether it is whole, and none of the rare ones."""
 
 
 class Tap:
@@ -480,6 +482,8 @@ class Tap:
         self._called = False
 
     def feed(self, chunk: bytes) -> None:
+        if not self._pieces and chunk.endswith(_PLAIN) and self._is_plain(chunk):
+            return
         window = self._seam + chunk
         self._seam = window[-_LONGEST_MARK:]
         marked = self._look(window)
@@ -497,6 +501,13 @@ class Tap:
             if self._marked and rest.endswith((b"}", b"]")):
                 # A last event may come without its line end.
                 self._line(b"".join(self._pieces))
+
+    def _is_plain(self, chunk: bytes) -> bool:
+        """Whether this is one event without anything to note. What came before ended with its line: no mark is cut."""
+        if chunk.find(b"\n\n") != len(chunk) - 2 or b"_call" in chunk or b'"usage"' in chunk:
+            return False
+        self._seam = b""
+        return True
 
     def _look(self, window: bytes) -> bool:
         if b'_calls":[{' in window or b'_call":{' in window:
