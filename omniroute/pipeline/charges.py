@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omniroute.pipeline.exchange import Exchange
 from omniroute.pipeline.keys import Caller
+from omniroute.routing.cost import cost_of
 from omniroute.routing.directory import Account, Target
 from omniroute.state.limits import Limit
 from omniroute.state.quota import Allowance, Ledger
@@ -69,6 +70,16 @@ class Permit:
             now = self._state.clock()
             for limit in self._limits:
                 limit.gauge.leave(now, 0)
+
+    def abandon(self) -> None:
+        """It was sent, and nobody waits for the answer any more: the provider has read the prompt all the same."""
+        self.end()
+        used = Usage(input=self._tokens)
+        price = self._target.facts.price
+        cost = cost_of(used, price) if price is not None else 0.0
+        for allowance in (*self._account.allowances, *self._target.provider.allowances):
+            amounts = {"tokens": self._tokens, "usd": cost, "requests": 0}
+            self._state.ledger.charge(allowance, amounts[allowance.unit])
 
     def charge(self) -> None:
         """It was served, and it is known what it used."""

@@ -113,6 +113,10 @@ class _Attempts:
             return refusal(_broken(target))
         try:
             reply = await self._once(account, proceed)
+        except asyncio.CancelledError:
+            state.breakers.leave(target.breaker)
+            permit.abandon()
+            raise
         except BaseException:
             state.breakers.leave(target.breaker)
             permit.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
@@ -363,6 +364,21 @@ async def test_cost_counts_cached_tokens_once() -> None:
         await post(gw, *call("openai-chat", "ant/m"))
         await gw.recorded(1)
     assert gw.records[0].cost == pytest.approx((10 * 3 + 100 * 0.3 + 20 * 3.75 + 5 * 15) / 1e6)
+
+
+async def test_the_prompt_of_an_answer_that_nobody_waits_for_is_charged_to_its_provider() -> None:
+    """The loser of a race has read it, too."""
+    async with FakeUpstream(lambda seen: Scripted(json=chat(), pause=5)) as slow:
+        async with FakeUpstream(lambda seen: Scripted(json=chat(), pause=0.2)) as fast:
+            text = config(slow, fast, provider="budget: {usd: 100, per: day}")
+            text = text.replace(
+                "combos: {both: [one/m, two/m]}", "combos: {both: {strategy: race, targets: [one/m, two/m]}}"
+            )
+            async with gateway(text) as gw:
+                assert await ask(gw, "both") == (200, "two/m")
+                used = (await state_of(gw))["budgets"]["provider/one"][0]["used"]
+    _, body = call("openai-chat", "both")
+    assert used == pytest.approx(len(json.dumps(body)) // 4 * 100e-6, rel=0.2)
 
 
 # ── the breaker ──────────────────────────────────────────────────────────────────────────────────
