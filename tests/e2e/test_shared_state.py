@@ -15,7 +15,7 @@ from omniroute.testing import FakeUpstream, Running, Scripted, gateway
 from tests.support.answers import call, chat, chat_stream, responder
 from tests.support.http import get, post
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import until
+from tests.support.waiting import landed, until
 
 CONFIG = """
 store: {store}
@@ -178,6 +178,7 @@ async def test_an_answer_that_one_keeps_the_other_gives(store: str) -> None:
         for gw in (a, b):
             _, said, headers = await post(gw, *call("openai-chat", "up/m"), **KEY)
             told.append((headers["X-OmniRoute-Cache"], said["choices"][0]["message"]["content"]))
+            await until(landed)
         assert told == [("MISS", "ciao"), ("HIT", "ciao")]
         assert len(up.requests) == 1
 

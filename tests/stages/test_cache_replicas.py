@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from omniroute.testing import FakeUpstream, Running, gateway
 from tests.support.answers import call, responder
 from tests.support.http import post
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import until
+from tests.support.waiting import landed, until
 
 CONFIG = """
 providers: {{up: {{format: openai-chat, base_url: '{url}/v1', accounts: {{a: {{key: k}}}}}}}}
@@ -38,11 +37,6 @@ async def replica(up: FakeUpstream, redis: RedisServer, folder: Path) -> AsyncIt
         await state.close()
 
 
-async def _kept() -> bool:
-    """The client has its last byte a moment before the store has the answer."""
-    return not any(task.get_name() == "flight" for task in asyncio.all_tasks())
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 async def test_replicas_share_what_is_kept(stream: bool, tmp_path: Path) -> None:
     path, body = call("openai-chat", "up/m", stream=stream)
@@ -56,7 +50,7 @@ async def test_replicas_share_what_is_kept(stream: bool, tmp_path: Path) -> None
         ):
             _, first, told = await post(one, path, body, **{"Idempotency-Key": "k1"})
             assert told["X-OmniRoute-Cache"] == "MISS"
-            await until(_kept)
+            await until(landed)
             _, again, told = await post(two, path, body, **{"Idempotency-Key": "k1"})
             assert again == first and told["X-OmniRoute-Idempotent"] == "true"
             status, other, told = await post(two, other_path, other_body)

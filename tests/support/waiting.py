@@ -17,3 +17,8 @@ async def until(
             if await found if inspect.isawaitable(found) else found:
                 return
             await asyncio.sleep(every)
+
+
+def landed() -> bool:
+    """Whether every shared answer is with its store: its client has the last byte a moment before."""
+    return not any(task.get_name() == "flight" for task in asyncio.all_tasks())
