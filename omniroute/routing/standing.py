@@ -28,8 +28,6 @@ class Hindrance:
     cause: Cause
     reason: str
     ready_at: float | None = None
-    hard: bool = False
-    """A budget that refuses, rather than sending elsewhere."""
 
 
 def hindrance(target: Target, state: State, now: float, facts: Facts) -> Hindrance | None:
@@ -104,7 +102,6 @@ def _spent(allowances: Iterable[Allowance], state: State, now: float) -> Hindran
             allowance.sort,
             f"{reason} ({allowance.subject})",
             None if again == math.inf else again,
-            hard=allowance.sort == "budget" and allowance.hard,
         )
         if worst is None or (found.ready_at or math.inf) > (worst.ready_at or math.inf):
             worst = found
