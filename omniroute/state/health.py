@@ -228,7 +228,7 @@ def _reading(vital: Vital, now: float) -> Reading:
         running=vital.running,
         uses=math.ceil(vital.uses(HOUR, now)),
         error_rate=round(vital.error_rate(now), 3),
-        first_content=None if first is None else round(first, 3),
-        whole_answer=None if whole is None else round(whole, 3),
+        first_content=None if first is None else round(first, 4),
+        whole_answer=None if whole is None else round(whole, 4),
         cached_share=round(vital.cached.value, 3) if vital.cached.known else None,
     )

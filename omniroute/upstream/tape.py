@@ -71,10 +71,14 @@ def piece(at: float, data: bytes) -> Piece:
         text = data.decode()
     except UnicodeDecodeError:
         return Piece(round(at, 4), base64=base64.b64encode(data).decode())
-    if not text.replace("\n", "").replace("\t", "").isprintable():
-        # What YAML cannot show, or would change: line ends of other systems, control characters.
+    if not _plain(text):
         return Piece(round(at, 4), base64=base64.b64encode(data).decode())
     return Piece(round(at, 4), text=text)
+
+
+def _plain(text: str) -> bool:
+    """Whether YAML shows it as it is: it changes line ends of other systems, and cannot show control characters."""
+    return text.replace("\n", "").replace("\t", "").isprintable()
 
 
 def read_tape(path: Path) -> list[Call]:
@@ -109,7 +113,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style = "|" if "\n" in value else None
-    if value.startswith("${") or not isinstance(typed(value), str):
+    if value.startswith("${") or not _plain(value) or not isinstance(typed(value), str):
         style = '"'  # what the reader would take for something else
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -122,7 +126,6 @@ def _as_yaml(call: Call) -> str:
     written = yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=False
     )
-    return "".join(
-        f"  {line}" if line.strip() else line
-        for line in written.removesuffix("...\n").splitlines(keepends=True)
+    return "\n".join(
+        f"  {line}" if line.strip() else line for line in written.removesuffix("...\n").split("\n")
     )

@@ -173,13 +173,18 @@ def _read_response(response: Any) -> tuple[str, bool]:
     is the answer itself, as JSON text.
     """
     answer = as_doc(response)
-    if len(answer) == 1:
+    if _by_convention(answer):
         (key, value), *_ = answer.items()
-        if key in ("output", "result") and isinstance(value, str):
-            return value, False
-        if key == "error":
-            return value if isinstance(value, str) else json_text(value), True
+        return value if isinstance(value, str) else json_text(value), key == "error"
     return json_text(answer) if answer else "", False
+
+
+def _by_convention(answer: Doc) -> bool:
+    """Whether its one value is the answer, or the error, and not its fields."""
+    if len(answer) != 1:
+        return False
+    (key, value), *_ = answer.items()
+    return key == "error" or (key in ("output", "result") and isinstance(value, str))
 
 
 def _read_blob(part: Doc) -> Part:
@@ -369,10 +374,10 @@ _WRITE: dict[type, Callable[[PartWriter, Any], Doc | None]] = {
 
 
 def _write_response(text: str, failed: bool) -> Doc:
-    found = arguments_of(text) if text else None
+    found = arguments_of(text) if text.lstrip().startswith("{") else None
     if failed:
         return {"error": text if found is None else found}
-    return {"output": text} if found is None else found
+    return {"output": text} if found is None or not found or _by_convention(found) else found
 
 
 def arguments_of(text: str) -> Doc | None:

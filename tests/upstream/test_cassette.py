@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from omniroute import virtual_time
@@ -286,6 +286,7 @@ JSON = st.recursive(
 )
 
 
+@example(bodies=["\x85", "a\u2028b", "\n\x0b", "\t", {"\x85": "\r\n"}], parts=["\u2029\n".encode()])
 @given(
     bodies=st.lists(JSON, max_size=3),
     parts=st.lists(st.binary(max_size=40) | st.text().map(str.encode), max_size=4),

@@ -192,6 +192,21 @@ def test_function_responses_are_read_and_mean_the_same_written(response: Doc, te
     assert again == ({"output": "fine"} if response == {"result": "fine"} else response)
 
 
+@pytest.mark.parametrize("error", [False, True])
+@pytest.mark.parametrize(
+    "text", ["fine", "null", " ", "7", "[1]", '{"a":1}', "{}", '{"output":"x"}', '{"error":"x"}', '{"broken"']
+)
+def test_any_text_of_a_result_comes_back(text: str, error: bool) -> None:
+    result = ToolResult(id="1", name="f", content=[Text(text=text)], error=error)
+    turns = [
+        Turn("user", [Text(text="?")]),
+        Turn("assistant", [ToolCall("1", "f", "{}")]),
+        Turn("user", [result]),
+    ]
+    contents = write(Conversation(model="m", turns=turns))[0]["contents"]
+    assert read({"contents": contents}).turns[2].parts == [result]
+
+
 def ids(*turns: tuple[str, list[Doc]]) -> list[str]:
     talk = read({"contents": [{"role": role, "parts": parts} for role, parts in turns]})
     return [p.id for turn in talk.turns for p in turn.parts if isinstance(p, ToolCall | ToolResult)]
