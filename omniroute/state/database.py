@@ -210,17 +210,23 @@ class Database:
         except OSError as error:
             raise StoreAway(f"{self._path} cannot be used: {error.strerror}") from error
         self._inode = _inode(self._path)
-        self._db = db = sqlite3.connect(
-            self._path, timeout=BUSY, isolation_level=None, check_same_thread=False
-        )
-        db.execute("PRAGMA journal_mode = WAL")
+        db = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        _write_ahead(db)
         db.execute("PRAGMA synchronous = NORMAL")
         self._migrate(db)
         db.execute("INSERT OR IGNORE INTO meta VALUES ('life', ?)", (uuid4().hex,))
         found = db.execute("SELECT value FROM meta WHERE name = 'life'").fetchone()
         self._life = str(found[0])
         self._seen = None
-        return db
 
     def _migrate(self, db: sqlite3.Connection) -> None:
         if _schema(db) == len(MIGRATIONS):
@@ -248,6 +254,19 @@ class Database:
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
         log.error("%s is damaged (%s): it is kept as %s, and a new one begun", self._path, error, aside.name)
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Waits for others that open the same new file: for this one step SQLite gives up at once instead of waiting."""
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager

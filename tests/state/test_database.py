@@ -146,6 +146,14 @@ async def test_many_writers_at_once(path: Path) -> None:
         await store.close()
 
 
+@pytest.mark.parametrize("turn", range(8))
+async def test_many_may_open_a_new_file_at_once(path: Path, turn: int) -> None:
+    stores = [opened(f"sqlite:{path}", path.parent) for _ in range(8)]
+    await asyncio.gather(*(store.load() for store in stores))
+    for store in stores:
+        await store.close()
+
+
 async def test_large_values_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("omniroute.state.database.BLOB_BYTES", 10_000)
     store = opened(f"sqlite:{path}", path.parent)
