@@ -25,7 +25,7 @@ from omniroute.registry import load
 from omniroute.routing.facts import facts_of
 from omniroute.routing.plan import plan
 from omniroute.server.gateway import Gateway
-from omniroute.server.http import Answer, Incoming
+from omniroute.server.incoming import Answer, Incoming
 from omniroute.server.log import LogSink
 from omniroute.upstream.transport import Inbound, Outbound
 from omniroute.wire.bridge import SPLITTERS, CrossTap, WatchTap

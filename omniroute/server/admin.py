@@ -13,7 +13,7 @@ from omniroute.config.marks import leaves, plain, written
 from omniroute.engine.runtime import Runtime
 from omniroute.pipeline.keys import LOOPBACK, presented_key
 from omniroute.server.cors import is_local
-from omniroute.server.http import Answer, Incoming
+from omniroute.server.incoming import Answer, Incoming
 from omniroute.server.metrics import Metrics
 from omniroute.server.recent import Recent
 from omniroute.server.state_view import RESETS, reset, state_view

@@ -21,8 +21,8 @@ from omniroute.pipeline.patterns import Test, networks
 from omniroute.server import refusals, stored_responses
 from omniroute.server.cors import Origins
 from omniroute.server.endpoints import FIXED, MODELS, SHOW, Endpoints
-from omniroute.server.http import Answer, Incoming, Slow, TooLarge
 from omniroute.server.inbound import Answerer, address_of, request_id, to_request
+from omniroute.server.incoming import Answer, Incoming, Slow, TooLarge
 from omniroute.server.log import printable
 from omniroute.state.state import State
 from omniroute.upstream.coding import Garbled

@@ -24,8 +24,9 @@ from omniroute.server.admin import Admin
 from omniroute.server.data_plane import DataPlane
 from omniroute.server.endpoints import Endpoints
 from omniroute.server.entropy import Entropy
-from omniroute.server.http import Answer, Handler, Incoming, Listener
 from omniroute.server.inbound import Answerer
+from omniroute.server.incoming import Answer, Handler, Incoming
+from omniroute.server.listener import Listener
 from omniroute.server.log import LogSink, tell_transition
 from omniroute.server.metrics import Metrics
 from omniroute.server.recent import Recent

@@ -18,7 +18,7 @@ from omniroute.pipeline.compile import Pipeline
 from omniroute.pipeline.exchange import Exchange, IdSource, Reply, Request
 from omniroute.pipeline.patterns import Test, client_address
 from omniroute.pipeline.stream import Stream
-from omniroute.server.http import Answer, Incoming
+from omniroute.server.incoming import Answer, Incoming
 from omniroute.server.metrics import Metrics
 from omniroute.upstream.headers import header_safe, merged
 from omniroute.wire.codec import Wire

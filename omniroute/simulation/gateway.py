@@ -18,10 +18,11 @@ from omniroute.engine.plans import Nowhere
 from omniroute.pipeline.exchange import Exchange, IdSource
 from omniroute.pipeline.record import Record
 from omniroute.registry import Registry
+from omniroute.server.connection import ClientConnection
 from omniroute.server.data_plane import DataPlane
 from omniroute.server.endpoints import Endpoints
-from omniroute.server.http import Answer, ClientConnection, Incoming
 from omniroute.server.inbound import Answerer
+from omniroute.server.incoming import Answer, Incoming
 from omniroute.server.metrics import Metrics
 from omniroute.state.state import State
 from omniroute.upstream.layers import Layers

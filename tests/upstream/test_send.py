@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import aiohttp
 import pytest
 
-from omniroute.server.http import Incoming
+from omniroute.server.incoming import Incoming
 from omniroute.testing import FakeUpstream, Scripted, gateway
 from tests.support.answers import call, chat, chat_stream
 from tests.support.http import post

@@ -12,11 +12,10 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from omniroute.server import http
-from omniroute.server.http import Answer, Incoming, Listener, Slow, TooLarge
+from omniroute.server import incoming, listener
+from omniroute.server.incoming import Answer, Handler, Incoming, Slow, TooLarge
+from omniroute.server.listener import Listener
 from omniroute.upstream.coding import Garbled
-
-Handler = http.Handler
 
 
 async def echo(incoming: Incoming) -> Answer:
@@ -294,8 +293,8 @@ async def test_a_body_is_waited_for_when_it_was_announced() -> None:
 async def test_a_client_that_falls_silent(
     raw: bytes, name: str, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, name, 0.05)
-    monkeypatch.setattr(http, "SWEEP", 0.02)
+    monkeypatch.setattr(incoming if name == "BODY_IDLE" else listener, name, 0.05)
+    monkeypatch.setattr(listener, "SWEEP", 0.02)
     async with ours() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(raw)
