@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 
 from omniroute.errors import MalformedStream, Problem
-from omniroute.wire.bridge import SPLITTERS, problem_of
+from omniroute.wire.bridge import SPLITTERS
 from omniroute.wire.codec import Event, Wire
 from omniroute.wire.conversation import CONTENT, Delta, End, Failure, Finished
+from omniroute.wire.failures import problem_of
 
 MOST_BYTES = 1 << 20
 """A stream that has said nothing in so many bytes is let through: what it says is its own affair."""

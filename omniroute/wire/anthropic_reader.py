@@ -43,6 +43,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import failure_of
 from omniroute.wire.signatures import unwrap_signature
 
 decode = msgspec.json.Decoder().decode
@@ -192,8 +193,7 @@ class AnthropicReader:
 
     def _error(self, doc: Doc) -> Iterator[Delta]:
         self._over = True
-        problem = read_error_doc(doc)
-        yield Failure(kind=problem.kind, message=problem.message, native=problem.native)
+        yield failure_of(read_error_doc(doc))
 
 
 def _key(index: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import STATUS_OF, Problem, ProblemKind
+from omniroute.errors import Problem
 from omniroute.wire.anthropic_answer import message_id, write_finish, write_parts, write_usage
 from omniroute.wire.anthropic_blocks import CUSTOM_INPUT, WIRE, carry_signature, text_of, write_citation
 from omniroute.wire.anthropic_errors import write_error
@@ -43,6 +43,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.signatures import wrap_signature
 from omniroute.wire.sse import frame
 
@@ -175,16 +176,7 @@ class AnthropicWriter:
         return self._begin() + self._settle()
 
     def _fail(self, failure: Failure) -> bytes:
-        kind: ProblemKind = failure.kind if failure.kind in STATUS_OF else "bad_gateway"  # type: ignore[assignment]  # checked by the table
-        return self.close(
-            Problem(
-                kind=kind,
-                message=failure.message,
-                status=failure.status,
-                native=failure.native,
-                retry_after=failure.retry_after,
-            )
-        )
+        return self.close(problem_of(failure))
 
     def _begin(self) -> bytes:
         if self._started:

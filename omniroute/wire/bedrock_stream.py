@@ -28,7 +28,6 @@ from omniroute.wire.conversation import (
     Delta,
     Doc,
     End,
-    Failure,
     Finish,
     Finished,
     PartEnd,
@@ -40,6 +39,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import CUT, failure_of
 from omniroute.wire.shapes import arguments_text, doc_of, docs_of, text_of
 from omniroute.wire.signatures import unwrap_signature
 
@@ -107,12 +107,11 @@ class BedrockReader:
         self._over = True
         if self._finished:
             return (End(),)
-        return (Failure(kind="bad_gateway", message="The upstream's stream ended before its answer did."),)
+        return (CUT,)
 
     def _fail(self, name: str, payload: Any) -> Iterable[Delta]:
         self._over = True
-        problem = problem_of_exception(name.partition("/")[2], payload)
-        return (Failure(kind=problem.kind, message=problem.message, native=problem.native),)
+        return (failure_of(problem_of_exception(name.partition("/")[2], payload)),)
 
     def _message_start(self, doc: Doc) -> Iterator[Delta]:
         yield Start()

@@ -15,7 +15,6 @@ from omniroute.wire.aws_events import EXCEPTION, message
 from omniroute.wire.bedrock_answer import write_finish, write_part, write_usage
 from omniroute.wire.bedrock_errors import exception_name
 from omniroute.wire.bedrock_parts import WIRE, write_citation
-from omniroute.wire.bridge import problem_of
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
     CallDelta,
@@ -40,6 +39,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.signatures import wrap_signature
 
 encode = msgspec.json.Encoder().encode

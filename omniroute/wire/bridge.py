@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from omniroute.errors import STATUS_OF, MalformedStream, Problem, ProblemKind
+from omniroute.errors import MalformedStream, Problem
 from omniroute.wire.aws_events import AwsSplitter, message
 from omniroute.wire.codec import Dialect, Event, Reference, Splitter, StreamReader, StreamWriter, Wire
 from omniroute.wire.conversation import (
@@ -27,6 +27,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
 )
 from omniroute.wire.custom_calls import CustomCalls
+from omniroute.wire.failures import problem_of
 from omniroute.wire.names import NameMap
 from omniroute.wire.ndjson import LineSplitter, line
 from omniroute.wire.pairing import paired
@@ -70,18 +71,6 @@ def read_answer(raw: bytes, source: Wire) -> Answer:
 def write_answer(answer: Answer, client: Wire, reference: Reference, notes: Notes) -> bytes:
     """A plain answer as the client's bytes."""
     return encode(client.write_answer(answer, reference, notes))
-
-
-def problem_of(failure: Failure) -> Problem:
-    """An error that an upstream put in its stream, as data."""
-    kind: ProblemKind = failure.kind if failure.kind in STATUS_OF else "bad_gateway"  # type: ignore[assignment]  # checked by the table
-    return Problem(
-        kind=kind,
-        message=failure.message,
-        status=failure.status,
-        native=failure.native,
-        retry_after=failure.retry_after,
-    )
 
 
 class CrossTap:

@@ -33,6 +33,7 @@ from omniroute.wire.conversation import (
     Usage,
     UsageDelta,
 )
+from omniroute.wire.failures import CUT
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import doc_of, docs_of, text_of
 
@@ -94,7 +95,7 @@ class CohereReader:
         if self._over:
             return ()
         self._over = True
-        return (Failure(kind="bad_gateway", message="The upstream's stream ended before its answer did."),)
+        return (CUT,)
 
     def _fail(self, problem: Problem | None) -> Iterable[Delta]:
         self._over = True

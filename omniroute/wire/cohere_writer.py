@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Problem
-from omniroute.wire.bridge import problem_of
 from omniroute.wire.codec import Reference
 from omniroute.wire.cohere_answer import write_finish, write_logprobs, write_message, write_usage
 from omniroute.wire.cohere_parts import write_citation
@@ -38,6 +37,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.shapes import docs_of
 from omniroute.wire.sse import comment, frame
 

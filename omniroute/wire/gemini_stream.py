@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import MalformedStream, Problem
+from omniroute.errors import MalformedStream
 from omniroute.wire.codec import Event
 from omniroute.wire.conversation import (
     CallDelta,
@@ -38,6 +38,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import failure_of
 from omniroute.wire.gemini_answer import (
     CallIds,
     read_answer_part,
@@ -120,7 +121,7 @@ class GeminiReader:
             return
         if error:
             self._over = True
-            yield _failure(problem_of(error))
+            yield failure_of(problem_of(error))
             return
         if not self._started and doc:
             yield self._start(doc)
@@ -273,13 +274,3 @@ _READ: dict[type, Callable[[GeminiReader, _Candidate, Any], Iterator[Delta]]] = 
     Thinking: GeminiReader._thinking,
     ToolCall: GeminiReader._call,
 }
-
-
-def _failure(problem: Problem) -> Failure:
-    return Failure(
-        kind=problem.kind,
-        message=problem.message,
-        status=problem.status,
-        native=problem.native,
-        retry_after=problem.retry_after,
-    )

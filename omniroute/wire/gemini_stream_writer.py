@@ -6,11 +6,11 @@ Finish, sources and usage leave in the last event; calls leave whole, in the ord
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from omniroute.errors import Problem, ProblemKind
+from omniroute.errors import Problem
 from omniroute.wire.carried_thinking import Thoughts
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
@@ -42,6 +42,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.gemini_answer import write_finish, write_logprobs, write_usage
 from omniroute.wire.gemini_errors import write_error
 from omniroute.wire.gemini_grounding import write_grounding
@@ -191,7 +192,7 @@ class GeminiWriter:
         return b""
 
     def _failed(self, delta: Failure) -> bytes:
-        return self.close(_problem(delta))
+        return self.close(problem_of(delta))
 
     def _end(self, delta: End) -> bytes:
         return self.close()
@@ -256,19 +257,6 @@ def _cited(choice: _Choice) -> tuple[str, list[Citation]]:
             moved.append(citation)
         text += "".join(choice.texts.get(number, []))
     return text, moved
-
-
-_KINDS: dict[str, ProblemKind] = {kind: kind for kind in get_args(ProblemKind)}
-
-
-def _problem(failure: Failure) -> Problem:
-    return Problem(
-        kind=_KINDS.get(failure.kind, "bad_gateway"),
-        message=failure.message,
-        status=failure.status,
-        retry_after=failure.retry_after,
-        native=failure.native,
-    )
 
 
 _FEED: dict[type, Callable[[GeminiWriter, Any], bytes]] = {

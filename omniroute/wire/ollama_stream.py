@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import MalformedStream, Problem
+from omniroute.errors import MalformedStream
 from omniroute.wire.codec import Event
 from omniroute.wire.conversation import (
     CallDelta,
@@ -18,7 +18,6 @@ from omniroute.wire.conversation import (
     Delta,
     Doc,
     End,
-    Failure,
     Finish,
     Finished,
     LogprobsDelta,
@@ -30,6 +29,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import CUT, failure_of
 from omniroute.wire.ollama_answer import (
     read_call,
     read_finish,
@@ -72,14 +72,14 @@ class OllamaReader:
         if self._over:
             return ()
         self._over = True
-        return (Failure(kind="bad_gateway", message="The upstream's stream ended before its answer did."),)
+        return (CUT,)
 
     def _line(self, doc: Doc) -> list[Delta]:
         if "error" in doc:
             problem = problem_of_body(doc)
             if problem is not None:
                 self._over = True
-                return [_failure(problem)]
+                return [failure_of(problem)]
         deltas: list[Delta] = []
         if not self._started and ("model" in doc or "message" in doc):
             self._started = True
@@ -147,16 +147,6 @@ class OllamaReader:
             deltas.append(UsageDelta(usage=usage))
         deltas.append(Finished(finish=read_finish(doc, called=self._calls > 0) or Finish()))
         deltas.append(End())
-
-
-def _failure(problem: Problem) -> Failure:
-    return Failure(
-        kind=problem.kind,
-        message=problem.message,
-        status=problem.status,
-        native=problem.native,
-        retry_after=problem.retry_after,
-    )
 
 
 _MARKS = (b'"done":true', b'"done": true', b'"error"')

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Problem
-from omniroute.wire.bridge import problem_of
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
     CallDelta,
@@ -36,6 +35,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.ndjson import line
 from omniroute.wire.ollama_answer import write_finish, write_message, write_time, write_usage
 from omniroute.wire.ollama_errors import write_error

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import MalformedStream, Problem
+from omniroute.errors import MalformedStream
 from omniroute.wire.codec import Event
 from omniroute.wire.content import audio_media_type
 from omniroute.wire.conversation import (
@@ -24,7 +24,6 @@ from omniroute.wire.conversation import (
     Delta,
     Doc,
     End,
-    Failure,
     Finish,
     Finished,
     LogprobsDelta,
@@ -42,6 +41,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import CUT, failure_of
 from omniroute.wire.openai_chat_answer import (
     find_usage,
     made_id,
@@ -157,7 +157,7 @@ class Reader:
         if self._choices and all(choice.finished for choice in self._choices.values()):
             return self._finish()
         self._ended = True
-        return (Failure(kind="bad_gateway", message="The upstream's stream ended before its answer did."),)
+        return (CUT,)
 
     def _finish(self) -> list[Delta]:
         """All has come. Some servers give no finish reason: their terminal event must do."""
@@ -441,16 +441,6 @@ def _decoded(data: str) -> bytes:
         return b64decode(data)
     except (Base64Error, ValueError):
         return b""
-
-
-def failure_of(problem: Problem) -> Failure:
-    return Failure(
-        kind=problem.kind,
-        message=problem.message,
-        status=problem.status,
-        native=problem.native,
-        retry_after=problem.retry_after,
-    )
 
 
 # ── tap ──────────────────────────────────────────────────────────────────────────────────────────

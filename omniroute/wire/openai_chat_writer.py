@@ -43,6 +43,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.openai_chat_answer import (
     answer_id,
     habits_of,
@@ -366,14 +367,7 @@ class Writer:
         return b""
 
     def _on_failure(self, delta: Failure) -> bytes:
-        problem = Problem(
-            kind=delta.kind,  # type: ignore[arg-type]  # a delta names kinds as `Problem` does
-            message=delta.message,
-            status=delta.status,
-            native=delta.native,
-            retry_after=delta.retry_after,
-        )
-        return self.close(problem)
+        return self.close(problem_of(delta))
 
     def _on_end(self, delta: End) -> bytes:
         return self.close()

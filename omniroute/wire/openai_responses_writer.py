@@ -9,11 +9,11 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from omniroute.errors import STATUS_OF, Problem, ProblemKind
+from omniroute.errors import Problem
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
     Answer,
@@ -48,6 +48,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.openai_responses_content import label_of
 from omniroute.wire.openai_responses_errors import error_fields
 from omniroute.wire.openai_responses_items import write_link
@@ -158,8 +159,7 @@ class ResponsesWriter:
         self._over = True
 
     def _failure(self, delta: Failure) -> None:
-        kind = cast("ProblemKind", delta.kind if delta.kind in STATUS_OF else "server")
-        self._fail(Problem(kind=kind, message=delta.message, native=delta.native))
+        self._fail(problem_of(delta))
 
     def _end(self, delta: End) -> None:
         self._complete()

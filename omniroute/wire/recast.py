@@ -13,7 +13,7 @@ import msgspec
 
 from omniroute.errors import MalformedStream, Problem, UpstreamError
 from omniroute.wire.aws_events import STREAM_TYPE
-from omniroute.wire.bridge import FRAMES, SPLITTERS, encode, problem_of, read_answer
+from omniroute.wire.bridge import FRAMES, SPLITTERS, encode, read_answer
 from omniroute.wire.codec import Reference, Splitter, Wire
 from omniroute.wire.conversation import (
     Answer,
@@ -42,6 +42,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import problem_of
 from omniroute.wire.json_array import JsonArraySplitter
 
 STREAMS = (
