@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import properties
 from tests.support.redis_server import RedisServer
+
+properties.begin()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ file has.
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,19 @@ _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_catalogue(folder: Path | None = None) -> dict[str, Doc]:
     """Every provider of a folder (the shipped one by default) by id, sorted, with `like` resolved.
 
-    Reads the files at each call. The documents share parts with each other, so treat them as constants. Raises
-    `ConfigError` with a finding for every file that is wrong.
+    Reads the files at each call, but those that are shipped only once. The documents share parts with each other, so treat
+    them as constants. Raises `ConfigError` with a finding for every file that is wrong.
     """
-    found = sorted((folder or SHIPPED).glob("*.yaml"), key=lambda path: path.stem)
+    return _read(folder) if folder is not None else dict(_shipped())
+
+
+@cache
+def _shipped() -> dict[str, Doc]:
+    return _read(SHIPPED)
+
+
+def _read(folder: Path) -> dict[str, Doc]:
+    found = sorted(folder.glob("*.yaml"), key=lambda path: path.stem)
     files = {path.stem: path for path in found}
     findings: list[Finding] = []
     written = {id: _map_in(path, findings) for id, path in files.items()}

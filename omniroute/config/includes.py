@@ -13,7 +13,7 @@ from omniroute.config.layout import documents, patterns
 from omniroute.config.marks import Map, Mark, Seq, Unresolved
 from omniroute.config.reader import read
 from omniroute.config.report import Report
-from omniroute.config.shape import Shapes
+from omniroute.config.shape import Shapes, shared_shapes
 from omniroute.config.substitution import Sources, Unfit, read_text, substitute
 
 TESTS = ".test.yaml"
@@ -39,7 +39,7 @@ class Memory:
     Trees are shared between loads, so nobody changes one.
     """
 
-    shapes: Shapes = field(default_factory=Shapes)
+    shapes: Shapes = field(default_factory=shared_shapes)
     trees: dict[str, tuple[str, Any]] = field(default_factory=dict)
 
     def read(self, text: str, file: str, report: Report) -> Any:

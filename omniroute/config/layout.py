@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import omniroute
@@ -13,6 +14,7 @@ FOLDERS = ("pipelines", "transforms")
 """Folders whose files hold one document each, by the section in which the document belongs."""
 
 
+@cache
 def shipped() -> Path:
     """The folder of the files that come with OmniRoute: in the wheel, or the checkout around the package."""
     package = Path(omniroute.__file__).resolve().parent

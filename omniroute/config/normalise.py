@@ -37,6 +37,7 @@ from omniroute.config.shape import (
     Words,
     Written,
     options_shape,
+    shared_shapes,
 )
 from omniroute.registry import Registry
 
@@ -61,7 +62,7 @@ class Names:
     """What a component's name may mean besides a registered one: the middleware and strategies declared."""
 
     registry: Registry
-    shapes: Shapes = field(default_factory=Shapes)
+    shapes: Shapes = field(default_factory=shared_shapes)
     declared: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def learn(self, merged: Map) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from threading import RLock
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -147,21 +149,27 @@ NO_DEFAULT = msgspec.NODEFAULT
 
 
 class Shapes:
-    """Shapes by struct, each made once."""
+    """Shapes by struct, each made once. Threads may share them."""
 
     def __init__(self) -> None:
+        self._making = RLock()
         self._records: dict[type, Record] = {}
         self._orders: dict[frozenset[Any], tuple[Any, ...]] = {}
 
     def of(self, cls: type) -> Record:
         """The shape of a struct."""
-        known = self._records.get(cls)
-        if known is not None:
-            return known
-        info = inspect.type_info(cls)
-        if not isinstance(info, inspect.StructType):
-            raise TypeError(f"{cls.__name__} is not a struct")
-        return self._record(info)
+        with self._making:
+            known = self._records.get(cls)
+            if known is not None:
+                return known
+            info = inspect.type_info(cls)
+            if not isinstance(info, inspect.StructType):
+                raise TypeError(f"{cls.__name__} is not a struct")
+            try:
+                return self._record(info)
+            except BaseException:
+                self._records.clear()  # what is half made is not to be found
+                raise
 
     def _record(self, info: inspect.StructType, optional: bool = False) -> Record:
         record = self._records.get(info.cls)
@@ -293,6 +301,12 @@ _BUILDERS: dict[type, Callable[[Shapes, Any, bool, dict[str, Any]], Shape]] = {
     inspect.FrozenSetType: _list,
     inspect.DictType: _table,
 }
+
+
+@cache
+def shared_shapes() -> Shapes:
+    """The shapes of this process. They follow from classes alone, so every configuration may use the same."""
+    return Shapes()
 
 
 def options_shape(shapes: Shapes, cls: type) -> Record:

@@ -18,7 +18,8 @@ log = logging.getLogger("omniroute")
 SETTLE = 0.25
 """Seconds of quiet before a reload: editors write in several steps."""
 POLL = 5.0
-"""Seconds between two looks at the files, whatever the file system says."""
+"""Most seconds between two looks at the files, whatever the file system says. Looks come sooner at first, as what happens
+while file events are being set up is not told."""
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -30,6 +31,7 @@ class Watcher:
         self._runtime = runtime
         self._settle = settle
         self._poll = poll
+        self._pause = min(settle, poll)
         self._seen: Signature = self.signature()
         self._stir = asyncio.Event()
         self._stop = asyncio.Event()
@@ -64,8 +66,9 @@ class Watcher:
 
     async def _next(self) -> None:
         """Until something stirs and settles, or the poll is due."""
+        pause, self._pause = self._pause, min(2 * self._pause, self._poll)
         try:
-            async with asyncio.timeout(self._poll):
+            async with asyncio.timeout(pause):
                 await self._stir.wait()
         except TimeoutError:
             return
@@ -77,6 +80,7 @@ class Watcher:
         """File events of the parent directories; when they change (a new include), listen anew."""
         while True:
             folders = self._folders()
+            self._pause = min(self._settle, self._poll)
             try:
                 async for changes in watchfiles.awatch(
                     *folders,

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.cli.fmt import SECTIONS
 from omniroute.config.format import Unformattable, formatted, same_meaning
+from tests.support.properties import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = ("*.yaml", "pipelines/*.yaml", "transforms/*.yaml", "examples/**/*.yaml", "omniroute/**/*.yaml")
@@ -125,7 +126,7 @@ trees = st.recursive(
 
 
 @given(st.dictionaries(words, trees, max_size=6), st.integers(2, 7), st.sampled_from([None, False, True]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_document_means_the_same_and_is_done_at_once(tree: Any, indent: int, flow: bool | None) -> None:
     text = yaml.safe_dump(tree, indent=indent, default_flow_style=flow, allow_unicode=True)
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.config.excerpt import headline
 from omniroute.errors import ConfigError
 from tests.support.config import CATALOGUE, configure
+from tests.support.properties import examples
 
 SECRET = "s3cret-that-nobody-sees"
 BASE: dict[str, Any] = {
@@ -84,9 +85,7 @@ def test_the_base_is_fine() -> None:
     configure(yaml.safe_dump(BASE, sort_keys=False), env={"SECRET": SECRET})
 
 
-QUICK = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+QUICK = examples(60)
 
 
 @QUICK

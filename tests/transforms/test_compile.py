@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from omniroute.config.settings import Transform
@@ -18,6 +18,7 @@ from omniroute.declare import Options, transform_op
 from omniroute.errors import Refused, TransformFailed
 from omniroute.registry import Registry
 from omniroute.transforms.compile import compile_transform
+from tests.support.properties import examples
 from tests.transforms.conftest import Compile
 
 
@@ -231,7 +232,7 @@ _ops = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@examples(200, HealthCheck.function_scoped_fixture)
 @given(_documents, st.lists(_ops, max_size=4))
 def test_a_transform_gives_json_or_says_that_it_failed(
     registry: Registry, document: dict[str, Any], ops: Iterable[dict[str, Any]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream
@@ -46,13 +46,14 @@ from tests.support.anthropic_messages import (
     sdk_message,
     sse,
 )
+from tests.support.properties import examples
 
 # ── streams in ─────────────────────────────────────────────────────────────────────────────────────
 
 STREAMS = [n for f in FORMATS for n in recordings.ids(f, streaming=True)]
 
 # A busy machine is slow; that is no finding.
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 def meaning(deltas: list[Delta]) -> list[Delta]:

@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import anthropic
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import Problem
@@ -49,11 +49,12 @@ from tests.support.anthropic_messages import (
     sdk_message,
     text,
 )
+from tests.support.properties import examples
 
 A, B = CallStart(part=1, id="a", name="f"), CallStart(part=2, id="b", name="g")
 
 # A busy machine is slow; that is no finding.
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import STATUS_OF, MalformedStream, Problem
@@ -48,9 +48,10 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from tests.support import aws_events, recordings
+from tests.support.properties import examples
 
 WIRE = Bedrock()
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 ERRORS = [
     *recordings.ids("bedrock-converse", feature="error"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem
@@ -43,9 +43,10 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.sse import EventSplitter, frame
 from tests.support import recordings
+from tests.support.properties import examples
 
 WIRE = Cohere()
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 def is_v2(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem, Tried
@@ -45,9 +45,10 @@ from omniroute.wire.conversation import (
 from omniroute.wire.ndjson import LineSplitter
 from omniroute.wire.ollama import Ollama, asked_model, write_model
 from tests.support import recordings
+from tests.support.properties import examples
 
 WIRE = Ollama()
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 def reference(**request: Any) -> Reference:

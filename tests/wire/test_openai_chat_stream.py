@@ -13,7 +13,7 @@ import httpx2
 import msgspec
 import openai
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem
@@ -54,8 +54,9 @@ from omniroute.wire.conversation import (
 from omniroute.wire.openai_chat import OpenAIChat
 from omniroute.wire.sse import EventSplitter
 from tests.support import recordings
+from tests.support.properties import examples
 
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 WIRE = OpenAIChat()
 FORMATS = ("openai-chat", "mistral-chat")

@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem, Refused, Tried, UnsupportedContent, UpstreamError
@@ -68,6 +68,7 @@ from tests.support.openai_responses import (
     reference,
     write_stream,
 )
+from tests.support.properties import examples
 
 PLAIN = recordings.ids("openai-responses", streaming=False)
 STREAMS = recordings.ids("openai-responses", streaming=True)
@@ -1153,7 +1154,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(EVENTS | JSON, max_size=12))
 def test_legal_but_odd_json_never_breaks_reader_or_writer(events: list[Any]) -> None:
     reader = WIRE.reader()
@@ -1177,7 +1178,7 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(REQUESTS)
 def test_any_request_is_read_or_refused(doc: Doc) -> None:
     try:
@@ -1187,7 +1188,7 @@ def test_any_request_is_read_or_refused(doc: Doc) -> None:
     json.dumps(WIRE.write_request(talk, Dialect(), Notes()))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.fixed_dictionaries(
         {},
@@ -1209,7 +1210,7 @@ def test_any_answer_is_read_and_comes_out_legal(doc: Doc) -> None:
     json.dumps(WIRE.write_answer(answer, reference(), Notes()))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_garbage_is_malformed_or_nothing(chunks: list[bytes]) -> None:
     reader = WIRE.reader()
@@ -1431,7 +1432,7 @@ DELTAS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(DELTAS, max_size=14), st.booleans())
 def test_any_deltas_make_a_legal_stream_with_all_text(deltas: list[Delta], summaries: bool) -> None:
     asking = {"reasoning": {"summary": "auto"}} if summaries else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 
 from omniroute.wire.bridge import SPLITTERS, CrossTap, encode, translate_request
 from omniroute.wire.codec import Dialect, Wire
@@ -17,13 +17,12 @@ from omniroute.wire.names import NameMap
 from omniroute.wire.recast import Collected, as_answer, as_stream, deltas_of
 from tests.support.conversations import answers, conversations, meaning_of, meaning_of_answer
 from tests.support.crossing import reference, wires
+from tests.support.properties import examples
 
 WIRES = wires()
 PAIRS = [pytest.param(a, b, id=f"{a}-{b}") for a, b in itertools.permutations(WIRES, 2)]
-PROPERTY = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-FEWER = settings(PROPERTY, max_examples=5)
+PROPERTY = examples(25, HealthCheck.data_too_large)
+FEWER = examples(5, HealthCheck.data_too_large)
 
 CANNOT = {
     "openai-responses": {"stop": []},

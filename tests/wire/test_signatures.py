@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.wire.conversation import Signature
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
+from tests.support.properties import examples
 
 # A busy machine is slow; that is no finding.
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 def test_its_own_signature_stays_as_it_is() -> None:

@@ -7,12 +7,13 @@ import timeit
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.wire.splice import replace_model, top_level, without_bulk
+from tests.support.properties import examples
 
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream
 from omniroute.wire import sse
 from omniroute.wire.codec import Event
 from omniroute.wire.sse import EventSplitter, comment, frame
+from tests.support.properties import examples
 
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 def split(*chunks: bytes) -> list[tuple[str, bytes]]:

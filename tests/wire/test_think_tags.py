@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.wire.think_tags import ThinkTags, split_think
 from tests.support.crossing import plain_doc, sent
+from tests.support.properties import examples
 
-PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = examples(100)
 
 
 def told(text: str, *cuts: int) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import count
 from typing import NamedTuple, get_args
 from urllib.parse import unquote
@@ -55,7 +56,13 @@ class Demo(Options, frozen=True, kw_only=True):
     """
 
     def build(self) -> Transport:
-        return DemoTransport([declaration.cls() for declaration in load().all("wire")])
+        return DemoTransport(_wires())
+
+
+@cache
+def _wires() -> tuple[Wire, ...]:
+    """One of each that is installed; they keep nothing."""
+    return tuple(declaration.cls() for declaration in load().all("wire"))
 
 
 class Pace(NamedTuple):
@@ -81,7 +88,7 @@ class Route(NamedTuple):
 class DemoTransport:
     """Answers what any of `wires` asks, at the paths that they themselves give."""
 
-    def __init__(self, wires: list[Wire]) -> None:
+    def __init__(self, wires: Iterable[Wire]) -> None:
         routes = [route for wire in wires for route in _routes(wire)]
         # A path without a model's name is none of a model that is called so.
         self._routes = sorted(routes, key=lambda route: "model" in route.path.groupindex)
