@@ -25,7 +25,7 @@ from omniroute.registry import load
 from omniroute.routing.facts import facts_of
 from omniroute.routing.plan import plan
 from omniroute.server.gateway import Gateway
-from omniroute.server.incoming import Answer, Incoming
+from omniroute.server.incoming import Incoming
 from omniroute.server.log import LogSink
 from omniroute.upstream.transport import Inbound, Outbound
 from omniroute.wire.bridge import SPLITTERS, CrossTap, WatchTap
@@ -130,9 +130,13 @@ class Nobody:
 
     remote = "127.0.0.1"
     full = False
+    said = b""
 
     def write(self, data: bytes) -> None:
-        """Nobody reads it."""
+        self.said = data
+
+    def write_both(self, head: bytes, body: bytes) -> None:
+        self.said = head
 
 
 def measure(run: Callable[[int], None]) -> float:
@@ -223,17 +227,16 @@ def pipelines(loop: asyncio.AbstractEventLoop, folder: Path) -> Iterator[tuple[s
                 "content-length": str(len(raw)),
             }
         )
-        canned = CannedTransport(PLAIN[upstream])
+        canned, nobody = CannedTransport(PLAIN[upstream]), Nobody()
 
         async def ask() -> None:
             transports["http"].send = canned.send  # type: ignore[method-assign]
-            incoming = Incoming(Nobody(), "POST", path, headers, 200, "1.1", True)  # type: ignore[arg-type]
+            incoming = Incoming(nobody, "POST", path, headers, 200, "1.1", True)  # type: ignore[arg-type]
             incoming.arrived(raw)
             incoming.ended()
             answer = await gateway.data_plane.answer(incoming)
-            assert isinstance(answer, Answer)
-            assert answer.status == 200, answer.body
-            incoming.send(answer)
+            assert answer is None, answer.body
+            assert nobody.said.startswith(b"HTTP/1.1 200"), nobody.said
 
         return ask
 

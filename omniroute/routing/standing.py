@@ -35,29 +35,30 @@ def hindrance(target: Target, state: State, now: float, facts: Facts) -> Hindran
     found = _of_provider(target, state, now, facts)
     if found is not None:
         return found
-    active = [a for a in target.provider.accounts if a.inactive is None]
-    hindrances = [account_hindrance(a, target.model, state, now, facts) for a in active]
-    if not hindrances or None in hindrances:
-        return None
-    return min(
-        (h for h in hindrances if h is not None),
-        key=lambda h: h.ready_at if h.ready_at is not None else math.inf,
-    )
+    soonest: Hindrance | None = None
+    for account in target.provider.accounts:
+        if account.inactive is not None:
+            continue
+        hindered = account_hindrance(account, target.model, state, now, facts)
+        if hindered is None:
+            return None
+        if soonest is None or _ready(hindered) < _ready(soonest):
+            soonest = hindered
+    return soonest
+
+
+def _ready(hindrance: Hindrance) -> float:
+    return hindrance.ready_at if hindrance.ready_at is not None else math.inf
 
 
 def account_hindrance(
     account: Account, model: str, state: State, now: float, facts: Facts
 ) -> Hindrance | None:
     """Why an active account cannot be used for this model now, or None."""
-    cooldowns = state.cooldowns
-    rest = cooldowns.resting(account.id, account.identity) or cooldowns.resting(
-        f"{account.id}/{model}", account.identity
-    )
-    if rest is not None:
-        return Hindrance("cooldown", rest.reason, None if rest.until == math.inf else rest.until)
-    used_up = state.learned.used_up(account.id, account.identity, now)
-    if used_up is not None:
-        return Hindrance("limit", used_up.reason, used_up.until)
+    if not (state.cooldowns.none and state.learned.nothing):
+        noticed = _noticed(account, model, state, now)
+        if noticed is not None:
+            return noticed
     if account.allowances:
         spent = _spent(account.allowances, state, now)
         if spent is not None:
@@ -67,6 +68,18 @@ def account_hindrance(
         if full is not None:
             return _limited(full, now)
     return None
+
+
+def _noticed(account: Account, model: str, state: State, now: float) -> Hindrance | None:
+    """What its answers have told of it: it failed, or it has nothing left."""
+    cooldowns = state.cooldowns
+    rest = cooldowns.resting(account.id, account.identity) or cooldowns.resting(
+        f"{account.id}/{model}", account.identity
+    )
+    if rest is not None:
+        return Hindrance("cooldown", rest.reason, None if rest.until == math.inf else rest.until)
+    used_up = state.learned.used_up(account.id, account.identity, now)
+    return Hindrance("limit", used_up.reason, used_up.until) if used_up is not None else None
 
 
 def _limited(full: tuple[str, float | None], now: float) -> Hindrance:

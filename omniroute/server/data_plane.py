@@ -119,7 +119,8 @@ class DataPlane:
             exchange.stream = found.stream
         if huge:
             await asyncio.sleep(0)
-        return await self._answerer.answer(incoming, generation, exchange, extra)
+        await self._answerer.answer(incoming, generation, exchange, extra)
+        return None
 
     async def _body(self, incoming: Incoming, limits: ServerLimits) -> bytes:
         """The whole body. Raises `Refused`, after which the connection is of no more use."""

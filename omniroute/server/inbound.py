@@ -73,7 +73,7 @@ class Answerer:
         generation: Generation,
         exchange: Exchange,
         extra: dict[str, str],
-    ) -> Answer | None:
+    ) -> None:
         """The whole life of an exchange. `extra` are headers that every answer of this request carries."""
         pipeline = generation.pipeline(exchange)
         generation.running += 1
@@ -84,9 +84,10 @@ class Answerer:
             if reply.stream is None:
                 body = body_of(reply, exchange.wire, exchange, headers)
                 exchange.first_byte = perf_counter()
-                return Answer(reply.status, body, headers)
-            await self._stream(incoming, exchange, reply.stream, headers)
-            return None
+                # First of all: what is noted of it can wait until it is on its way.
+                incoming.send(Answer(reply.status, body, headers))
+            else:
+                await self._stream(incoming, exchange, reply.stream, headers)
         except (ConnectionError, asyncio.CancelledError):
             exchange.problem = _GONE
             raise

@@ -97,8 +97,7 @@ class SimulatedGateway:
         before, self._answerer.exchange = len(self.records), None
         answer = await self._plane.answer(incoming)
         if answer is not None:
-            incoming.begin(answer.status, answer.headers)
-            incoming.write(answer.body)
+            incoming.send(answer)
         exchange = self._answerer.exchange
         answered = Answered(
             incoming.status,
@@ -107,7 +106,7 @@ class SimulatedGateway:
             exchange.wire
             if exchange is not None
             else self.endpoints.spoken_at(incoming.path, incoming.headers),
-            streamed=answer is None,
+            streamed=incoming.streamed,
             exchange=exchange,
             record=self.records[-1] if len(self.records) > before else None,
         )
@@ -133,16 +132,16 @@ class _Looking(Answerer):
 
     async def answer(
         self, incoming: Incoming, generation: Generation, exchange: Exchange, extra: dict[str, str]
-    ) -> Answer | None:
+    ) -> None:
         self.exchange = exchange
         exchange.request.received = self._clock()
-        return await super().answer(incoming, generation, exchange, extra)
+        await super().answer(incoming, generation, exchange, extra)
 
 
 class SimulatedRequest(Incoming):
     """A request whose body is there, of a client that is never behind with its reading."""
 
-    __slots__ = ("answered", "chunks", "status")
+    __slots__ = ("answered", "chunks", "status", "streamed")
 
     def __init__(self, asking: Asking) -> None:
         headers = CIMultiDict(asking.headers)
@@ -155,9 +154,15 @@ class SimulatedRequest(Incoming):
         self.status = 0
         self.answered: Mapping[str, str] = {}
         self.chunks: list[bytes] = []
+        self.streamed = False
+
+    def send(self, answer: Answer) -> None:
+        self.begun = True
+        self.status, self.answered = answer.status, answer.headers
+        self.chunks.append(answer.body)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        self.begun = True
+        self.begun = self.streamed = True
         self.status, self.answered = status, headers
 
     def write(self, chunk: bytes) -> None:

@@ -12,7 +12,7 @@ from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Gate
 from omniroute.pipeline.patterns import Bar, Test, any_of, networks
 from omniroute.pipeline.site import Site
-from omniroute.wire.nesting import is_deeper
+from omniroute.wire.nesting import Shallow, is_deeper
 
 Check = Callable[[Exchange], Problem | None]
 
@@ -90,7 +90,12 @@ def _deepest(depth: int) -> Check:
         message=f"The JSON body is nested deeper than {depth} levels.",
     )
 
-    return lambda exchange: problem if is_deeper(exchange.request.body, depth, exchange.top) else None
+    shallow = Shallow(depth)
+
+    def check(exchange: Exchange) -> Problem | None:
+        return problem if is_deeper(exchange.request.body, depth, exchange.top, shallow) else None
+
+    return check
 
 
 def _models(refused: Test) -> Check:

@@ -143,15 +143,19 @@ class _Attempts:
     def _served_by(self, account: Account, permit: Permit) -> None:
         """The first content is here: the account is well, unless the stream is cut later on."""
         state, target = self._state, self._target
-        if state.cooldowns.heal(account.id, self._sent):
-            state.transitions.tell("cooldown", account.id, "healed")
-        lockout = f"{account.id}/{target.model}"
-        if state.cooldowns.heal(lockout, self._sent):
-            state.transitions.tell("lockout", lockout, "healed")
+        if not state.cooldowns.none:
+            self._heal(account)
         state.breakers.succeeded(
             target.breaker, target.provider.identity, target.provider.breaker, self._sent
         )
         self._exchange.endings.append(lambda problem: self._ended(account, permit, problem))
+
+    def _heal(self, account: Account) -> None:
+        state, lockout = self._state, f"{account.id}/{self._target.model}"
+        if state.cooldowns.heal(account.id, self._sent):
+            state.transitions.tell("cooldown", account.id, "healed")
+        if state.cooldowns.heal(lockout, self._sent):
+            state.transitions.tell("lockout", lockout, "healed")
 
     def _ended(self, account: Account, permit: Permit, problem: Problem | None) -> None:
         permit.charge()

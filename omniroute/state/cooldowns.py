@@ -54,10 +54,17 @@ class Cooldowns:
 
     def resting(self, name: str, identity: str) -> Rest | None:
         """The rest of `name` that is still on, or None."""
+        if not self._rests:
+            return None
         rest = self._rests.get(name)
         if rest is None or rest.identity != identity or rest.until <= self._clock():
             return None
         return rest
+
+    @property
+    def none(self) -> bool:
+        """Whether nobody has failed for a long time: mostly it is so, and then there is nothing to look up."""
+        return not self._rests
 
     def rest(
         self, name: str, identity: str, *, pace: Pace, reason: str, seconds: float | None, began: float

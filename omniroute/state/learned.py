@@ -36,6 +36,10 @@ class Learned:
             return None
         return found
 
+    @property
+    def nothing(self) -> bool:
+        return not self._used_up
+
     def hear(self, account: str, identity: str, reason: str, seconds: float) -> None:
         """`reason` says what is used up, `seconds` until it resets."""
         until = self._clock() + min(seconds, LONGEST)

@@ -43,10 +43,10 @@ class Deadline:
         self.expired = False
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.task: asyncio.Task[object] | None = asyncio.current_task(loop)
-        self.due = loop.time() + self._queue.seconds
-        self._queue.add(self, loop)
+        queue = self._queue
+        self.task: asyncio.Task[object] | None = asyncio.current_task(queue.loop)
+        self.due = queue.loop.time() + queue.seconds
+        queue.add(self)
 
     def expire(self) -> None:
         self.expired = True
@@ -67,24 +67,26 @@ class Deadline:
 class _Queue:
     """Waits of one length, in the order in which they end."""
 
-    __slots__ = ("_timer", "seconds", "waiting")
+    __slots__ = ("_timer", "loop", "seconds", "waiting")
 
     def __init__(self, seconds: float) -> None:
+        # Asked for once: to find out costs a call of the system each time (CPython 3.11).
+        self.loop = asyncio.get_running_loop()
         self.seconds = seconds
         self.waiting: dict[Deadline, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, deadline: Deadline) -> None:
         self.waiting[deadline] = None
         if self._timer is None:
-            self._timer = loop.call_at(deadline.due, self._look, loop)
+            self._timer = self.loop.call_at(deadline.due, self._look)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+    def _look(self) -> None:
+        now = self.loop.time()
         self._timer = None
         for deadline in list(self.waiting):
             if deadline.due > now:
-                self._timer = loop.call_at(deadline.due, self._look, loop)
+                self._timer = self.loop.call_at(deadline.due, self._look)
                 return
             del self.waiting[deadline]
             deadline.expire()

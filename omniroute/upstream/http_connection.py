@@ -66,7 +66,6 @@ class Connection(asyncio.Protocol):
         "_inbound",
         "_keep",
         "_length",
-        "_loop",
         "_parser",
         "_paused",
         "_pieces",
@@ -75,11 +74,12 @@ class Connection(asyncio.Protocol):
         "_transport",
         "idle_since",
         "key",
+        "loop",
         "used",
     )
 
     def __init__(self, pool: Pool, key: object) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._pool = pool
         self.key = key
         self.used = False
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._status = self._head_size = 0
         self._head_only = head_only
         self._complete = self._keep = self._chunked = self._length = False
-        self._asked = self._loop.time()
+        self._asked = self.loop.time()
         if len(body) <= SMALL_BODY:
             transport.write(head + body)
         else:
@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         if inbound is None:
             return
         if not self._status:
-            kept = self.used and not self._head_size and self._loop.time() - self._asked < STALE_WITHIN
+            kept = self.used and not self._head_size and self.loop.time() - self._asked < STALE_WITHIN
             inbound.broke(NO_ANSWER, stale=kept)
         elif self._chunked or self._length or exc is not None:
             inbound.broke(CUT)
@@ -269,7 +269,7 @@ class HttpInbound:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.heard = 0.0
-        self.headed: asyncio.Future[None] = connection._loop.create_future()
+        self.headed: asyncio.Future[None] = connection.loop.create_future()
         self._connection: Connection | None = connection
         self._decoder: Decoder | None = None
         self._pieces: list[bytes] = []
@@ -353,7 +353,7 @@ class HttpInbound:
         connection = self._connection
         if connection is None:
             raise UpstreamError(CUT)
-        self._waiter = connection._loop.create_future()
+        self._waiter = connection.loop.create_future()
         try:
             await self._waiter
         finally:
@@ -374,7 +374,7 @@ class HttpInbound:
         connection = self._connection
         if self._done or connection is None:
             return
-        self.heard = connection._loop.time()
+        self.heard = connection.loop.time()
         if self._decoder is not None:
             try:
                 chunk = self._decoder.feed(chunk, LARGEST_ANSWER)

@@ -90,12 +90,11 @@ class HttpTransport:
         if self._closed:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = connection.loop.time()
         place: Place = connection.key  # type: ignore[assignment]  # we made it with a place
         self._idle.setdefault(place, []).append(connection)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(SWEEP, self._sweep)
+            self._sweeper = connection.loop.call_later(SWEEP, self._sweep)
 
     def forget(self, connection: Connection) -> None:
         # Among the idle ones it is passed over, until the next sweep: looking for it there could take long.
