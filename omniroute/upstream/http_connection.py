@@ -285,6 +285,8 @@ class HttpInbound:
     async def read(self) -> bytes:
         """The whole body. Raises `UpstreamError` when it breaks off or is too large."""
         self._whole = True
+        # It may have been held back while nobody read it.
+        self.resume()
         while not self._done:
             await self._more()
         if self._failed is not None:

@@ -14,11 +14,13 @@ import pytest
 import uvloop
 
 from omniroute.errors import UpstreamError
+from omniroute.upstream import http_connection
 from omniroute.upstream.http_connection import HttpInbound
 from omniroute.upstream.transport import Outbound
 from omniroute.upstream.transports import http
 from omniroute.upstream.transports.http import HttpTransport
 from tests.support.raw_server import Handle, raw_server, read_request
+from tests.support.waiting import until
 
 
 @contextlib.asynccontextmanager
@@ -296,6 +298,18 @@ async def test_a_reader_that_does_not_read_holds_the_upstream_back() -> None:
         async for chunk in inbound.chunks():
             size += len(chunk)
         assert size == 40_000_000
+
+
+async def test_an_answer_that_was_held_back_is_read_to_its_end() -> None:
+    """All of it is there before anybody reads: it is held back, and has to be let go again."""
+    body = b"x" * (8 * http_connection.READ_AHEAD)
+    async with serving(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body) as url, client() as transport:
+        inbound = await transport.send(outbound(url))
+        async with asyncio.timeout(5):
+            assert isinstance(inbound, HttpInbound) and inbound._connection is not None
+            connection = inbound._connection
+            await until(lambda: connection._paused)
+            assert await inbound.read() == body
 
 
 async def test_what_is_pushed_can_be_held_back_and_let_go() -> None:
