@@ -42,6 +42,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
+from omniroute.wire.shapes import rest_of
 
 # ── stop reasons ─────────────────────────────────────────────────────────────────────────────────
 
@@ -178,11 +179,11 @@ def read_answer(doc: Doc) -> Answer:
 
 
 def _extras(doc: Doc, usage: Doc) -> dict[str, Doc]:
-    beside = {k: v for k, v in doc.items() if k not in _ANSWER_KEYS and v is not None}
+    beside = rest_of(doc, _ANSWER_KEYS)
     details = doc_of(doc.get("stop_details"))
     if details:
         beside["stop_details"] = details
-    counts = {k: v for k, v in usage.items() if k not in _USAGE_KEYS and v is not None}
+    counts = rest_of(usage, _USAGE_KEYS)
     if counts:
         beside["usage"] = counts
     return {WIRE: beside} if beside else {}

@@ -30,12 +30,10 @@ from omniroute.wire.conversation import (
     ToolCall,
     ToolResult,
 )
+from omniroute.wire.functions import input_of
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "anthropic-messages"
-
-CUSTOM_INPUT = "input"
-"""The one property that the free text of a custom tool's call travels in."""
 
 _OPAQUE_BLOCKS = frozenset(
     {"server_tool_use", "mcp_tool_use", "container_upload", "tool_reference", "compaction", "browser_state"}
@@ -339,24 +337,6 @@ def _rejoined(part: Part, carried: dict[str | None, Signature]) -> Part:
 
 
 # ── blocks out ───────────────────────────────────────────────────────────────────────────────────
-
-
-def input_of(call: ToolCall, notes: Notes) -> Doc:
-    """The `input` object of a call. Text that is no JSON object is kept inside one, and noted."""
-    if call.kind == "custom":
-        return {CUSTOM_INPUT: call.arguments}
-    if not call.arguments.strip():
-        return {}
-    try:
-        value = msgspec.json.decode(call.arguments)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        value = call.arguments
-    if isinstance(value, dict):
-        return value
-    if value is None:
-        return {}
-    notes.emulate("tool_calls[].arguments")
-    return {"arguments": value}
 
 
 def write_call(call: ToolCall, id: str, notes: Notes) -> Doc:

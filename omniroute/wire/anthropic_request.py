@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from omniroute.wire.anthropic_blocks import (
-    CUSTOM_INPUT,
     WIRE,
     doc_of,
     list_at,
@@ -35,7 +34,9 @@ from omniroute.wire.conversation import (
     ToolChoice,
     Turn,
 )
-from omniroute.wire.losses import note_foreign_settings, note_loss
+from omniroute.wire.functions import allowed_tools, native_tool, object_schema, one_input
+from omniroute.wire.losses import note_foreign_settings, note_unsaid
+from omniroute.wire.shapes import rest_of
 
 _SCALARS: dict[str, type | tuple[type, ...]] = {
     "model": str,
@@ -51,7 +52,7 @@ _KIND_WORDS: dict[Any, str] = {
     int: "an integer",
     (int, float): "a number",
 }
-_READ_ELSEWHERE = frozenset(
+_READ = frozenset(
     {
         "system",
         "messages",
@@ -64,6 +65,7 @@ _READ_ELSEWHERE = frozenset(
         "metadata",
         "service_tier",
     }
+    | _SCALARS.keys()
 )
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
@@ -72,9 +74,7 @@ _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "
 
 def read_request(doc: Doc) -> Conversation:
     """Raises `Refused` for a wrong shape and `UnsupportedContent` for unknown content."""
-    extras = {
-        k: v for k, v in doc.items() if k not in _SCALARS and k not in _READ_ELSEWHERE and v is not None
-    }
+    extras = rest_of(doc, _READ)
     talk = Conversation(extras={WIRE: extras})
     for key, kind in _SCALARS.items():
         _read_scalar(doc, key, kind, talk)
@@ -205,20 +205,20 @@ def _read_rest(doc: Doc, talk: Conversation, extras: Doc) -> None:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_NO_PLACE: tuple[tuple[str, str], ...] = (
-    ("seed", "seed"),
-    ("presence_penalty", "presence_penalty"),
-    ("frequency_penalty", "frequency_penalty"),
-    ("logit_bias", "logit_bias"),
-    ("logprobs", "logprobs"),
-    ("top_logprobs", "top_logprobs"),
-    ("verbosity", "verbosity"),
-    ("metadata", "metadata"),
-    ("store", "store"),
-    ("prompt_cache_key", "prompt_cache_key"),
-    ("previous_id", "previous_response_id"),
+_UNSAID = (
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "verbosity",
+    "metadata",
+    "store",
+    "prompt_cache_key",
+    "previous_id",
 )
-"""Settings of a conversation that this format cannot say, with the client's word for each."""
+"""Fields of a conversation that this format cannot say."""
 
 _SAMPLING: dict[str, Callable[[float], bool]] = {
     "temperature": lambda value: value == 1,
@@ -308,7 +308,7 @@ class RequestWriter:
     # tools ──────────────────────────────────────────────────────────────────────────────────────
     def _write_tools(self, doc: Doc, thinking: Plan) -> None:
         choice = self._talk.tool_choice
-        tools = [written for tool in self._allowed_tools() for written in self._tool(tool)]
+        tools = [written for tool in allowed_tools(self._talk, self._notes) for written in self._tool(tool)]
         if not tools:
             return
         doc["tools"] = tools
@@ -317,13 +317,6 @@ class RequestWriter:
             written = (written or {"type": "auto"}) | {"disable_parallel_tool_use": True}
         if written is not None:
             doc["tool_choice"] = written
-
-    def _allowed_tools(self) -> list[Tool]:
-        choice = self._talk.tool_choice
-        if choice is None or choice.mode != "allowed":
-            return self._talk.tools
-        self._notes.emulate("tool_choice")
-        return [tool for tool in self._talk.tools if tool.name in choice.names]
 
     def _choice(self, choice: ToolChoice | None, thinking: Plan) -> Doc | None:
         if choice is None:
@@ -340,16 +333,14 @@ class RequestWriter:
 
     def _tool(self, tool: Tool) -> list[Doc]:
         if tool.kind == "server":
-            if tool.wire == WIRE and tool.native is not None:
-                return [tool.native]
-            self._notes.drop(f"tools[].{tool.name}")
-            return []
+            native = native_tool(tool, WIRE, self._notes)
+            return [] if native is None else [native]
         if tool.kind == "custom":
             return [self._custom_tool(tool)]
         doc: Doc = {"name": tool.name}
         if tool.description:
             doc["description"] = tool.description
-        doc["input_schema"] = _object_schema(tool.schema)
+        doc["input_schema"] = object_schema(tool.schema)
         if tool.strict is not None and self._takes_strict(tool):
             doc["strict"] = tool.strict
         if tool.wire == WIRE and tool.native is not None:
@@ -371,11 +362,7 @@ class RequestWriter:
             about.append(
                 f"The text must follow this {text_of((tool.format or {}).get('syntax'))} grammar:\n{grammar}"
             )
-        schema = {
-            "type": "object",
-            "properties": {CUSTOM_INPUT: {"type": "string", "description": "The whole input, as free text."}},
-            "required": [CUSTOM_INPUT],
-        }
+        schema = one_input(explained=True)
         doc = {"name": tool.name, "description": "\n\n".join(filter(None, about)), "input_schema": schema}
         return marked({k: v for k, v in doc.items() if v}, tool.cache)
 
@@ -427,13 +414,7 @@ class RequestWriter:
             self._notes.drop("service_tier")
         if talk.stream:
             doc["stream"] = True
-        for field, word in _NO_PLACE:
-            if getattr(talk, field):
-                note_loss(self._notes, word)
-        if talk.choices is not None and talk.choices > 1:
-            self._notes.drop("n")
-        if talk.modalities and talk.modalities != ["text"]:
-            self._notes.drop("modalities")
+        note_unsaid(talk, _UNSAID, self._notes)
 
     def _put_back(self, doc: Doc) -> None:
         for key, value in self._talk.extras.get(WIRE, {}).items():
@@ -441,10 +422,3 @@ class RequestWriter:
                 both = isinstance(value, dict) and isinstance(doc.get(key), dict)
                 doc[key] = value | doc[key] if both else value
         note_foreign_settings(self._talk, WIRE, self._notes)
-
-
-def _object_schema(schema: Doc | None) -> Doc:
-    """Arguments are always an object here, and the schema must say so."""
-    if schema is None:
-        return {"type": "object", "properties": {}}
-    return schema if schema.get("type") == "object" else schema | {"type": "object"}

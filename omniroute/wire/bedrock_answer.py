@@ -42,7 +42,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
-from omniroute.wire.shapes import count_of, doc_of, docs_of, text_of
+from omniroute.wire.shapes import count_of, doc_of, docs_of, rest_of, text_of
 from omniroute.wire.signatures import wrap_signature
 
 # ── stop reasons ─────────────────────────────────────────────────────────────────────────────────
@@ -134,7 +134,7 @@ _READ_HERE = frozenset({"output", "stopReason", "usage", "metrics", "serviceTier
 def read_answer(doc: Doc) -> Answer:
     """Never raises: null, absent and empty are one."""
     message = doc_of(doc_of(doc.get("output")).get("message"))
-    beside = {key: value for key, value in doc.items() if key not in _READ_HERE and value is not None}
+    beside = rest_of(doc, _READ_HERE)
     parts = [read_answer_block(block) for block in docs_of(message.get("content")) if block]
     finish = read_finish(doc.get("stopReason"), doc.get("additionalModelResponseFields"))
     return Answer(

@@ -30,9 +30,9 @@ from omniroute.wire.conversation import (
     ToolResult,
     Video,
 )
+from omniroute.wire.functions import input_of
 from omniroute.wire.shapes import (
     arguments_text,
-    called_with,
     doc_of,
     docs_of,
     list_at,
@@ -299,8 +299,7 @@ def write_cache(cache: str) -> Doc:
 
 def write_call(call: ToolCall, id: str, notes: Notes) -> Doc:
     """A call; free text becomes the one argument of a function."""
-    asked = {"input": call.arguments} if call.kind == "custom" else called_with(call.arguments, notes)
-    return {"toolUse": {"toolUseId": id, "name": call.name, "input": asked}}
+    return {"toolUse": {"toolUseId": id, "name": call.name, "input": input_of(call, notes)}}
 
 
 def write_thinking(part: Thinking) -> Doc:

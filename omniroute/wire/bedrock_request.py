@@ -23,7 +23,16 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
-from omniroute.wire.losses import note_foreign_settings, note_loss
+from omniroute.wire.functions import (
+    allowed_tools,
+    described,
+    native_tool,
+    no_arguments,
+    object_schema,
+    one_input,
+)
+from omniroute.wire.losses import note_foreign_settings, note_loss, note_unsaid
+from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import (
     doc_of,
     integer_at,
@@ -31,12 +40,13 @@ from omniroute.wire.shapes import (
     number_at,
     object_at,
     refused,
+    rest_of,
     text_at,
     text_of,
     texts_at,
 )
 
-_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+_SETTINGS: Settings = {
     "maxTokens": ("max_tokens", integer_at),
     "temperature": ("temperature", number_at),
     "topP": ("top_p", number_at),
@@ -62,7 +72,7 @@ _READ_APART = frozenset(
 
 def read_request(doc: Doc) -> Conversation:
     """Raises `Refused` for a wrong shape and `UnsupportedContent` for unknown content."""
-    extras = {key: value for key, value in doc.items() if value is not None and key not in _READ_APART}
+    extras = rest_of(doc, _READ_APART)
     talk = Conversation(turns=read_turns(doc), extras={WIRE: extras})
     _read_settings(object_at(doc.get("inferenceConfig") or {}, "inferenceConfig"), talk, extras)
     _read_tools(object_at(doc.get("toolConfig") or {}, "toolConfig"), talk)
@@ -78,9 +88,7 @@ def read_request(doc: Doc) -> Conversation:
 
 
 def _read_settings(config: Doc, talk: Conversation, extras: Doc) -> None:
-    for key, (field, check) in _SETTINGS.items():
-        if config.get(key) is not None:
-            setattr(talk, field, check(config[key], f"inferenceConfig.{key}"))
+    read_settings(config, _SETTINGS, talk, "inferenceConfig.")
     rest = {key: value for key, value in config.items() if key not in _SETTINGS}
     if rest:
         extras["inferenceConfig"] = rest
@@ -153,20 +161,20 @@ def _schema_of(text: Any) -> Doc:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_NO_PLACE: tuple[tuple[str, str], ...] = (
-    ("seed", "seed"),
-    ("presence_penalty", "presence_penalty"),
-    ("frequency_penalty", "frequency_penalty"),
-    ("logit_bias", "logit_bias"),
-    ("logprobs", "logprobs"),
-    ("top_logprobs", "top_logprobs"),
-    ("verbosity", "verbosity"),
-    ("store", "store"),
-    ("user", "user"),
-    ("prompt_cache_key", "prompt_cache_key"),
-    ("previous_id", "previous_response_id"),
+_UNSAID = (
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "verbosity",
+    "store",
+    "user",
+    "prompt_cache_key",
+    "previous_id",
 )
-"""Settings of a conversation that this format cannot say, with the client's word for each."""
+"""Fields of a conversation that this format cannot say."""
 
 _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 _BESIDE_THINKING: dict[str, Callable[[float], bool]] = {
@@ -176,12 +184,6 @@ _BESIDE_THINKING: dict[str, Callable[[float], bool]] = {
 """Sampling settings, and whether a value of theirs may stand beside thinking."""
 _WORDS = {"temperature": "temperature", "topP": "top_p"}
 
-_NO_ARGUMENTS: Doc = {"type": "object", "properties": {}}
-_ONE_INPUT: Doc = {
-    "type": "object",
-    "properties": {"input": {"type": "string", "description": "The whole input, as free text."}},
-    "required": ["input"],
-}
 _OBJECT_ORDER = (
     "Answer with exactly one JSON object, and with nothing else: no text around it, and no Markdown fence."
 )
@@ -238,11 +240,7 @@ class _RequestWriter:
 
     # settings ───────────────────────────────────────────────────────────────────────────────────
     def _settings(self, thought: Thought) -> Doc:
-        config: Doc = {}
-        for key, (field, _) in _SETTINGS.items():
-            value = getattr(self._talk, field)
-            if value is not None and value != []:
-                config[key] = value
+        config = write_settings(self._talk, _SETTINGS)
         self._write_stops(config)
         self._write_limit(config, thought)
         self._write_sampling(config, thought)
@@ -298,13 +296,7 @@ class _RequestWriter:
         metadata = self._metadata()
         if metadata:
             doc["requestMetadata"] = metadata
-        for field, word in _NO_PLACE:
-            if getattr(talk, field):
-                note_loss(notes, word)
-        if talk.choices is not None and talk.choices > 1:
-            notes.drop("n")
-        if talk.modalities and talk.modalities != ["text"]:
-            notes.drop("modalities")
+        note_unsaid(talk, _UNSAID, notes)
 
     def _metadata(self) -> Doc:
         """What is to stand in the provider's invocation logs: only short plain texts can."""
@@ -335,10 +327,10 @@ class _RequestWriter:
             return
         if barred and self._talk.tools:
             self._notes.drop("tool_choice")
-        tools = [written for tool in self._allowed() for written in self._tool(tool)]
+        tools = [written for tool in allowed_tools(self._talk, self._notes) for written in self._tool(tool)]
         if not tools:
             # What earlier turns called has to be declared, also when it is not to be called any more.
-            tools = [_spec(name, None, _NO_ARGUMENTS) for name in dict.fromkeys(called)]
+            tools = [_spec(name, None, no_arguments()) for name in dict.fromkeys(called)]
         if not tools:
             return
         doc["toolConfig"] = {"tools": tools}
@@ -347,14 +339,6 @@ class _RequestWriter:
             doc["toolConfig"]["toolChoice"] = written
         if self._talk.parallel_tools is False:
             self._notes.drop("parallel_tool_calls")
-
-    def _allowed(self) -> list[Tool]:
-        """A choice among some tools is made by leaving the others out."""
-        choice = self._talk.tool_choice
-        if choice is None or choice.mode != "allowed":
-            return self._talk.tools
-        self._notes.emulate("tool_choice")
-        return [tool for tool in self._talk.tools if tool.name in choice.names]
 
     def _choice(self, choice: ToolChoice | None, thought: Thought) -> Doc | None:
         if choice is None or choice.mode == "none":
@@ -372,15 +356,13 @@ class _RequestWriter:
 
     def _tool(self, tool: Tool) -> list[Doc]:
         if tool.kind == "server":
-            if tool.wire == WIRE and tool.native is not None:
-                return [tool.native]
-            self._notes.drop(f"tools[].{tool.name}")
-            return []
+            native = native_tool(tool, WIRE, self._notes)
+            return [] if native is None else [native]
         if tool.kind == "custom":
             self._notes.emulate("tools[].custom")
-            about = "\n\n".join(filter(None, [tool.description, _grammar(tool)]))
-            return [_spec(tool.name, about, _ONE_INPUT), *self._tool_cache(tool)]
-        written = _spec(tool.name, tool.description, _object_schema(tool.schema))
+            written = _spec(tool.name, described(tool), one_input(explained=True))
+            return [written, *self._tool_cache(tool)]
+        written = _spec(tool.name, tool.description, object_schema(tool.schema))
         if tool.strict is not None and self._takes_strict(tool):
             written["toolSpec"]["strict"] = tool.strict
         return [written, *self._tool_cache(tool)]
@@ -427,25 +409,6 @@ def _together(own: Any, written: Any) -> Any:
 def _spec(name: str, description: str | None, schema: Doc) -> Doc:
     about = {"description": description} if description else {}
     return {"toolSpec": {"name": name, **about, "inputSchema": {"json": schema}}}
-
-
-def _object_schema(schema: Doc | None) -> Doc:
-    """Arguments are always an object here, and the schema must say so."""
-    if schema is None:
-        return _NO_ARGUMENTS
-    return schema if schema.get("type") == "object" else schema | {"type": "object"}
-
-
-def _grammar(tool: Tool) -> str:
-    """A grammar in words: it cannot be enforced."""
-    format = tool.format or {}
-    grammar = doc_of(format.get("grammar")) or format
-    definition = text_of(grammar.get("definition"))
-    return (
-        f"`input` must match this {text_of(grammar.get('syntax'))} grammar:\n{definition}"
-        if definition
-        else ""
-    )
 
 
 def _text_format(output: OutputFormat) -> Doc:

@@ -34,7 +34,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.openai_chat_errors import problem_of_body
-from omniroute.wire.shapes import count_of, doc_of, docs_of, text_of
+from omniroute.wire.shapes import count_of, doc_of, docs_of, rest_of, text_of
 
 # ── finish ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +150,7 @@ _READ_HERE = frozenset({"id", "message", "finish_reason", "usage", "logprobs"})
 
 def read_answer(doc: Doc) -> Answer:
     """Never raises: null, absent and empty are one."""
-    beside = {key: value for key, value in doc.items() if key not in _READ_HERE and value is not None}
+    beside = rest_of(doc, _READ_HERE)
     return Answer(
         id=text_of(doc.get("id")),
         choices=[

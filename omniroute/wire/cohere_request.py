@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,23 +19,24 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
-from omniroute.wire.losses import note_foreign_settings, note_loss
+from omniroute.wire.functions import write_tool
+from omniroute.wire.losses import note_foreign_settings, note_unsaid
+from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import (
-    doc_of,
     flag_at,
     integer_at,
     list_at,
     number_at,
     object_at,
     refused,
+    rest_of,
     text_at,
     text_of,
     texts_at,
 )
 
-_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
-    "model": ("model", text_at),
-    "stream": ("stream", flag_at),
+_HEAD: Settings = {"model": ("model", text_at), "stream": ("stream", flag_at)}
+_SETTINGS: Settings = {
     "max_tokens": ("max_tokens", integer_at),
     "temperature": ("temperature", number_at),
     "p": ("top_p", number_at),
@@ -58,8 +58,10 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 }
 """What the API takes, and the client's word for it: elsewhere the ranges are wider."""
 
-_READ_APART = frozenset(
+_READ = frozenset(
     {"messages", "documents", "tools", "strict_tools", "tool_choice", "response_format", "thinking"}
+    | _HEAD.keys()
+    | _SETTINGS.keys()
 )
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
@@ -67,15 +69,9 @@ _READ_APART = frozenset(
 
 def read_request(doc: Doc) -> Conversation:
     """Raises `Refused` for a wrong shape and `UnsupportedContent` for unknown content."""
-    extras = {
-        key: value
-        for key, value in doc.items()
-        if value is not None and key not in _SETTINGS and key not in _READ_APART
-    }
-    talk = Conversation(turns=read_messages(doc), extras={WIRE: extras})
-    for key, (field, check) in _SETTINGS.items():
-        if doc.get(key) is not None:
-            setattr(talk, field, check(doc[key], key))
+    talk = Conversation(turns=read_messages(doc), extras={WIRE: rest_of(doc, _READ)})
+    read_settings(doc, _HEAD, talk)
+    read_settings(doc, _SETTINGS, talk)
     strict = None if doc.get("strict_tools") is None else flag_at(doc["strict_tools"], "strict_tools")
     talk.tools = [
         _read_tool(object_at(tool, f"tools[{index}]"), f"tools[{index}]", strict)
@@ -139,21 +135,19 @@ def _read_thinking(thinking: Any) -> Reasoning | None:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_NO_PLACE: tuple[tuple[str, str], ...] = (
-    ("top_logprobs", "top_logprobs"),
-    ("logit_bias", "logit_bias"),
-    ("verbosity", "verbosity"),
-    ("metadata", "metadata"),
-    ("store", "store"),
-    ("user", "user"),
-    ("prompt_cache_key", "prompt_cache_key"),
-    ("previous_id", "previous_response_id"),
+_UNSAID = (
+    "top_logprobs",
+    "logit_bias",
+    "verbosity",
+    "metadata",
+    "store",
+    "user",
+    "prompt_cache_key",
+    "previous_id",
 )
-"""Settings of a conversation that this format cannot say, with the client's word for each."""
+"""Fields of a conversation that this format cannot say."""
 
 _MOST_STOPS = 5
-_NO_ARGUMENTS: Doc = {"type": "object", "properties": {}}
-_ONE_INPUT: Doc = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _OBJECT_ORDER = "Answer with exactly one JSON object, and with nothing else."
 _SCHEMA_ORDER = (
     "Answer with exactly one JSON value that is valid against this JSON Schema, and with nothing else:\n"
@@ -202,10 +196,7 @@ class _RequestWriter:
 
     # settings ───────────────────────────────────────────────────────────────────────────────────
     def _write_settings(self, doc: Doc) -> None:
-        for key, (field, _) in _SETTINGS.items():
-            value = getattr(self._talk, field)
-            if key not in ("model", "stream") and value is not None and value != []:
-                doc[key] = value
+        doc |= write_settings(self._talk, _SETTINGS)
         for key, (least, most, word) in _RANGES.items():
             if key in doc and not least <= doc[key] <= most:
                 doc[key] = min(max(doc[key], least), most)
@@ -220,7 +211,7 @@ class _RequestWriter:
 
     def _thinking(self) -> Doc | None:
         asked = self._talk.reasoning
-        wanted = None if asked is None else _wants_thinking(asked)
+        wanted = None if asked is None else asked.wanted
         if asked is None or wanted is None:
             return None
         if not self._thinks:
@@ -237,13 +228,7 @@ class _RequestWriter:
 
     def _note_the_rest(self) -> None:
         talk, notes = self._talk, self._notes
-        for field, word in _NO_PLACE:
-            if getattr(talk, field):
-                note_loss(notes, word)
-        if talk.choices is not None and talk.choices > 1:
-            notes.drop("n")
-        if talk.modalities and talk.modalities != ["text"]:
-            notes.drop("modalities")
+        note_unsaid(talk, _UNSAID, notes)
         if talk.service_tier not in (None, "auto", "default"):
             notes.drop("service_tier")
 
@@ -261,23 +246,8 @@ class _RequestWriter:
         return [tool for tool in self._talk.tools if tool.name in choice.names]
 
     def _tools(self) -> list[Doc]:
-        return [doc for tool in self._allowed() for doc in self._tool(tool)]
-
-    def _tool(self, tool: Tool) -> list[Doc]:
-        if tool.cache:
-            note_loss(self._notes, "cache_control")
-        if tool.kind == "server":
-            self._notes.drop(f"tools[].{tool.name}")
-            return []
-        function: Doc = {"name": tool.name}
-        about = [tool.description or ""]
-        if tool.kind == "custom":
-            self._notes.emulate("tools[].custom")
-            about.append(_grammar(tool))
-        if any(about):
-            function["description"] = "\n\n".join(text for text in about if text)
-        function["parameters"] = _ONE_INPUT if tool.kind == "custom" else tool.schema or _NO_ARGUMENTS
-        return [{"type": "function", "function": function}]
+        written = [write_tool(tool, WIRE, self._notes) for tool in self._allowed()]
+        return [doc for doc in written if doc is not None]
 
     def _write_choice(self, doc: Doc) -> None:
         choice = self._talk.tool_choice or ToolChoice()
@@ -312,27 +282,6 @@ class _RequestWriter:
 def _can_be_strict(tool: Tool) -> bool:
     """Strict calls need a required argument. https://docs.cohere.com/docs/structured-outputs"""
     return tool.strict is True and bool((tool.schema or {}).get("required"))
-
-
-def _grammar(tool: Tool) -> str:
-    """A grammar in words: it cannot be enforced."""
-    format = tool.format or {}
-    grammar = doc_of(format.get("grammar")) or format
-    definition = text_of(grammar.get("definition"))
-    return (
-        f"`input` must match this {text_of(grammar.get('syntax'))} grammar:\n{definition}"
-        if definition
-        else ""
-    )
-
-
-def _wants_thinking(asked: Reasoning) -> bool | None:
-    """None where nothing was said that a switch could say: models that can think do."""
-    if asked.enabled is not None:
-        return asked.enabled
-    if asked.effort is not None:
-        return asked.effort != "none"
-    return asked.budget > 0 if asked.budget is not None and asked.budget >= 0 else None
 
 
 def add_system(doc: Doc, text: str, *, first: bool) -> None:

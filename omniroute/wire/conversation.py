@@ -219,6 +219,15 @@ class Reasoning(_Frozen, frozen=True):
     visible: bool | None = None
     summary: str | None = None
 
+    @property
+    def wanted(self) -> bool | None:
+        """Whether to think, for a target that has a switch; None where nothing was said that it could say."""
+        if self.enabled is not None:
+            return self.enabled
+        if self.effort is not None:
+            return self.effort != "none"
+        return self.budget > 0 if self.budget is not None and self.budget >= 0 else None
+
 
 class OutputFormat(_Frozen, frozen=True):
     kind: Literal["text", "json_object", "json_schema"]

@@ -29,17 +29,16 @@ from omniroute.wire.conversation import (
     ToolResult,
     Video,
 )
+from omniroute.wire.functions import CUSTOM_INPUT
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given
 from omniroute.wire.losses import note_loss
+from omniroute.wire.shapes import arguments_object
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "gemini"
 
 RAW_ARGUMENTS = "_raw_arguments"
 """Where arguments stand that are no JSON object: `args` has to be one."""
-
-CUSTOM_INPUT = "input"
-"""The one parameter of a free-text tool, which this wire has only as a function."""
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
 """Google's word for "this call was not made by the model that reads it".
@@ -285,7 +284,7 @@ class PartWriter:
         if call.kind == "custom":
             self._notes.emulate("custom tool calls")
             return {CUSTOM_INPUT: call.arguments}
-        arguments = arguments_of(call.arguments)
+        arguments = arguments_object(call.arguments)
         if arguments is not None:
             return arguments
         self._notes.emulate("tool call arguments that are no JSON object")
@@ -374,21 +373,10 @@ _WRITE: dict[type, Callable[[PartWriter, Any], Doc | None]] = {
 
 
 def _write_response(text: str, failed: bool) -> Doc:
-    found = arguments_of(text) if text.lstrip().startswith("{") else None
+    found = arguments_object(text) if text.lstrip().startswith("{") else None
     if failed:
         return {"error": text if found is None else found}
     return {"output": text} if found is None or not found or _by_convention(found) else found
-
-
-def arguments_of(text: str) -> Doc | None:
-    """The JSON object in `text`; nothing at all and `null` are an object without fields; None for all else."""
-    if not text.strip():
-        return {}
-    try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return {} if found is None else found if isinstance(found, dict) else None
 
 
 def json_text(value: Any) -> str:

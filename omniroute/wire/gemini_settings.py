@@ -20,10 +20,12 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
+from omniroute.wire.functions import one_input
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given, wrong_shape
-from omniroute.wire.gemini_parts import CUSTOM_INPUT, WIRE
+from omniroute.wire.gemini_parts import WIRE
 from omniroute.wire.losses import note_loss, note_not_off
 from omniroute.wire.schema_lowering import lower_schema, raise_schema
+from omniroute.wire.settings import Settings, read_settings, write_settings
 
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _DEFAULT_LEVELS: tuple[Effort, ...] = ("low", "high")
@@ -77,7 +79,7 @@ def _words(value: Any, path: str) -> list[str]:
 
 _MODALITIES: dict[Any, str] = {1: "text", 2: "image", 3: "audio"}
 
-_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+_SETTINGS: Settings = {
     "maxOutputTokens": ("max_tokens", _integer),
     "temperature": ("temperature", _number),
     "topP": ("top_p", _number),
@@ -104,9 +106,7 @@ _SHAPED = ("responseMimeType", "responseSchema", "responseJsonSchema", "thinking
 
 def read_config(config: Doc, talk: Conversation) -> Doc:
     """Puts what `generationConfig` says into `talk`; what only Gemini knows is returned."""
-    for name, (field, read) in _SETTINGS.items():
-        if name in config:
-            setattr(talk, field, read(config[name], f"generationConfig.{name}"))
+    read_settings(config, _SETTINGS, talk, "generationConfig.")
     rest = {name: value for name, value in config.items() if name not in _SETTINGS and name not in _SHAPED}
     talk.reasoning = _read_thinking(as_doc(config.get("thinkingConfig")))
     talk.output = _read_output(config)
@@ -218,11 +218,7 @@ def read_tier(value: Any) -> str | None:
 
 
 def write_config(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-    config: Doc = {}
-    for name, (field, _) in _SETTINGS.items():
-        value = getattr(talk, field)
-        if value is not None and value != []:
-            config[name] = value
+    config = write_settings(talk, _SETTINGS)
     if talk.modalities:
         config["responseModalities"] = [word.upper() for word in talk.modalities]
     if len(talk.stop) > _MAX_STOPS:
@@ -322,11 +318,7 @@ def _write_function(tool: Tool, dialect: Dialect, notes: Notes) -> Doc:
     schema = tool.schema
     if tool.kind == "custom":
         notes.emulate("custom tools")
-        schema = {
-            "type": "object",
-            "properties": {CUSTOM_INPUT: {"type": "string"}},
-            "required": [CUSTOM_INPUT],
-        }
+        schema = one_input()
     declaration = given(name=tool.name, description=_description(tool))
     if schema and "openapi_schema" not in dialect.quirks:
         declaration["parametersJsonSchema"] = schema

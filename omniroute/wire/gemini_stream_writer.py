@@ -46,7 +46,8 @@ from omniroute.wire.failures import problem_of
 from omniroute.wire.gemini_answer import write_finish, write_logprobs, write_usage
 from omniroute.wire.gemini_errors import write_error
 from omniroute.wire.gemini_grounding import write_grounding
-from omniroute.wire.gemini_parts import WIRE, PartWriter, arguments_of, write_signature
+from omniroute.wire.gemini_parts import WIRE, PartWriter, write_signature
+from omniroute.wire.shapes import arguments_object
 from omniroute.wire.sse import frame
 
 
@@ -63,7 +64,7 @@ class _Pending:
     def complete(self) -> bool:
         text = "".join(self.fragments)
         return self.ended or (
-            bool(text.strip()) and self.start.kind == "function" and arguments_of(text) is not None
+            bool(text.strip()) and self.start.kind == "function" and arguments_object(text) is not None
         )
 
     def part(self) -> ToolCall:

@@ -6,7 +6,7 @@ to the API alone and means nothing to a model, and hints on cost and accounting,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from omniroute.wire.conversation import Conversation, Notes
@@ -78,3 +78,18 @@ def note_foreign_settings(talk: Conversation, own: str, notes: Notes) -> None:
     for wire, settings in talk.extras.items():
         for name, value in settings.items() if wire != own else ():
             note_loss(notes, name, value)
+
+
+_CLIENT_WORDS = {"previous_id": "previous_response_id"}
+"""Fields of a conversation that clients call otherwise."""
+
+
+def note_unsaid(talk: Conversation, fields: Iterable[str], notes: Notes) -> None:
+    """Note the settings that a format cannot say: those `fields`, more than one answer, and answers but in text."""
+    for field in fields:
+        if getattr(talk, field):
+            note_loss(notes, _CLIENT_WORDS.get(field, field))
+    if talk.choices is not None and talk.choices > 1:
+        notes.drop("n")
+    if talk.modalities and talk.modalities != ["text"]:
+        notes.drop("modalities")

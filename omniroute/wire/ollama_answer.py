@@ -35,7 +35,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.ollama_messages import WIRE, read_image, write_call, write_image
 from omniroute.wire.openai_chat_errors import problem_of_body
-from omniroute.wire.shapes import arguments_text, count_of, doc_of, docs_of, text_of
+from omniroute.wire.shapes import arguments_text, count_of, doc_of, docs_of, rest_of, text_of
 from omniroute.wire.think_tags import split_think
 
 # ── finish and usage ─────────────────────────────────────────────────────────────────────────────
@@ -124,7 +124,7 @@ def read_answer(doc: Doc) -> Answer:
     message = doc_of(doc.get("message"))
     parts = _read_parts(message, text_of(doc.get("created_at")))
     called = any(isinstance(part, ToolCall) for part in parts)
-    beside = {key: value for key, value in doc.items() if key not in _READ_HERE and value is not None}
+    beside = rest_of(doc, _READ_HERE)
     return Answer(
         model=text_of(doc.get("model")),
         created=read_time(doc.get("created_at")),

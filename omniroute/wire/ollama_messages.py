@@ -28,8 +28,9 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
+from omniroute.wire.functions import input_of
 from omniroute.wire.losses import note_loss
-from omniroute.wire.shapes import arguments_text, called_with, list_at, object_at, refused, text_at, text_of
+from omniroute.wire.shapes import arguments_text, list_at, object_at, refused, text_at, text_of
 
 WIRE = "ollama"
 
@@ -206,11 +207,7 @@ class MessagesWriter:
 
 def write_call(call: ToolCall, id: str, notes: Notes) -> Doc:
     """A call; free text becomes the one argument of a function."""
-    if call.kind == "custom":
-        arguments: Doc = {"input": call.arguments}
-    else:
-        arguments = called_with(call.arguments, notes)
-    return {"id": id, "function": {"name": call.name, "arguments": arguments}}
+    return {"id": id, "function": {"name": call.name, "arguments": input_of(call, notes)}}
 
 
 def write_image(part: Image, images: list[str], notes: Notes) -> None:

@@ -6,7 +6,6 @@ Answers are streamed unless `stream` is false. What concerns sampling stands in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, get_args
 
 from omniroute.wire.codec import Dialect
@@ -21,16 +20,18 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
-from omniroute.wire.losses import note_foreign_settings, note_loss
+from omniroute.wire.functions import write_tool
+from omniroute.wire.losses import note_foreign_settings, note_unsaid
 from omniroute.wire.ollama_messages import WIRE, MessagesWriter, read_messages
+from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import (
-    doc_of,
     flag_at,
     integer_at,
     list_at,
     number_at,
     object_at,
     refused,
+    rest_of,
     text_at,
     text_of,
     texts_at,
@@ -38,13 +39,13 @@ from omniroute.wire.shapes import (
 
 _OPTION = "options."
 
-_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+_SETTINGS: Settings = {
     "model": ("model", text_at),
     "stream": ("stream", flag_at),
     "logprobs": ("logprobs", flag_at),
     "top_logprobs": ("top_logprobs", integer_at),
 }
-_OPTIONS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+_OPTIONS: Settings = {
     "num_predict": ("max_tokens", integer_at),
     "temperature": ("temperature", number_at),
     "top_p": ("top_p", number_at),
@@ -56,22 +57,16 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
 }
 """Key → field of `Conversation` and check, both ways."""
 
-_READ_APART = frozenset({"messages", "tools", "format", "options", "think"})
+_READ = frozenset({"messages", "tools", "format", "options", "think"} | _SETTINGS.keys())
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def read_request(doc: Doc) -> Conversation:
     """Raises `Refused` for a wrong shape."""
-    extras = {
-        key: value
-        for key, value in doc.items()
-        if value is not None and key not in _SETTINGS and key not in _READ_APART
-    }
+    extras = rest_of(doc, _READ)
     talk = Conversation(stream=True, turns=read_messages(doc.get("messages")), extras={WIRE: extras})
-    for key, (field, check) in _SETTINGS.items():
-        if doc.get(key) is not None:
-            setattr(talk, field, check(doc[key], key))
+    read_settings(doc, _SETTINGS, talk)
     _read_options(doc.get("options"), talk, extras)
     talk.tools = [
         _read_tool(object_at(tool, f"tools[{index}]"), f"tools[{index}]")
@@ -84,15 +79,9 @@ def read_request(doc: Doc) -> Conversation:
 
 def _read_options(options: Any, talk: Conversation, extras: Doc) -> None:
     given = {} if options is None else object_at(options, "options")
-    for key, value in given.items():
-        known = _OPTIONS.get(key)
-        if value is None:
-            continue
-        if known is None:
-            extras[_OPTION + key] = value
-        else:
-            field, check = known
-            setattr(talk, field, check(value, _OPTION + key))
+    read_settings(given, _OPTIONS, talk, _OPTION)
+    for key, value in rest_of(given, _OPTIONS).items():
+        extras[_OPTION + key] = value
     if talk.max_tokens is not None and talk.max_tokens < 0:
         # As much as there is room for: what everybody does who was not told a number.
         talk.max_tokens = None
@@ -137,19 +126,16 @@ def _read_think(think: Any, extras: Doc) -> Reasoning | None:
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────
 
-_NO_PLACE: tuple[tuple[str, str], ...] = (
-    ("logit_bias", "logit_bias"),
-    ("verbosity", "verbosity"),
-    ("metadata", "metadata"),
-    ("store", "store"),
-    ("user", "user"),
-    ("prompt_cache_key", "prompt_cache_key"),
-    ("previous_id", "previous_response_id"),
+_UNSAID = (
+    "logit_bias",
+    "verbosity",
+    "metadata",
+    "store",
+    "user",
+    "prompt_cache_key",
+    "previous_id",
 )
-"""Settings of a conversation that this format cannot say, with the client's word for each."""
-
-_NO_ARGUMENTS: Doc = {"type": "object", "properties": {}}
-_ONE_INPUT: Doc = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+"""Fields of a conversation that this format cannot say."""
 
 
 def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
@@ -176,11 +162,7 @@ def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
 
 
 def _write_options(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-    options: Doc = {}
-    for key, (field, _) in _OPTIONS.items():
-        value = getattr(talk, field)
-        if value is not None and value != []:
-            options[key] = value
+    options = write_settings(talk, _OPTIONS)
     limit, most = talk.max_tokens, dialect.max_output
     if limit is not None and most is not None and limit > most:
         options["num_predict"] = most
@@ -197,50 +179,23 @@ def _write_tools(talk: Conversation, notes: Notes) -> list[Doc]:
     if choice.mode == "none" or choice.names:
         notes.emulate("tool_choice")
         tools = [tool for tool in tools if tool.name in choice.names]
-    written = [doc for tool in tools for doc in _write_tool(tool, notes)]
+    written = [doc for tool in tools if (doc := _write_tool(tool, notes)) is not None]
     if written and talk.parallel_tools is False:
         notes.drop("parallel_tool_calls")
     return written
 
 
-def _write_tool(tool: Tool, notes: Notes) -> list[Doc]:
-    if tool.cache:
-        note_loss(notes, "cache_control")
-    if tool.kind == "server":
-        if tool.wire == WIRE and tool.native is not None:
-            return [tool.native]
-        notes.drop(f"tools[].{tool.name}")
-        return []
-    function: Doc = {"name": tool.name}
-    about = [tool.description or ""]
-    if tool.kind == "custom":
-        notes.emulate("tools[].custom")
-        about.append(_grammar(tool))
-    if any(about):
-        function["description"] = "\n\n".join(text for text in about if text)
-    function["parameters"] = _ONE_INPUT if tool.kind == "custom" else tool.schema or _NO_ARGUMENTS
-    if tool.strict:
+def _write_tool(tool: Tool, notes: Notes) -> Doc | None:
+    if tool.strict and tool.kind != "server":
         notes.drop("tools[].strict")
-    return [{"type": "function", "function": function}]
-
-
-def _grammar(tool: Tool) -> str:
-    """A grammar in words: it cannot be enforced."""
-    format = tool.format or {}
-    grammar = doc_of(format.get("grammar")) or format
-    definition = text_of(grammar.get("definition"))
-    return (
-        f"`input` must match this {text_of(grammar.get('syntax'))} grammar:\n{definition}"
-        if definition
-        else ""
-    )
+    return write_tool(tool, WIRE, notes)
 
 
 def _write_think(talk: Conversation, dialect: Dialect, notes: Notes) -> bool | str | None:
     asked = talk.reasoning
     if asked is None:
         return None
-    wanted = _wants_thinking(asked)
+    wanted = asked.wanted
     unable = dialect.capabilities is not None and "thinking" not in dialect.capabilities
     if unable or "no_reasoning_effort" in dialect.quirks:
         if wanted and (asked.effort or asked.budget):
@@ -263,15 +218,6 @@ def _write_think(talk: Conversation, dialect: Dialect, notes: Notes) -> bool | s
     return level
 
 
-def _wants_thinking(asked: Reasoning) -> bool | None:
-    """None where nothing was said that a switch could say: the model does as it usually does."""
-    if asked.enabled is not None:
-        return asked.enabled
-    if asked.effort is not None:
-        return asked.effort != "none"
-    return asked.budget > 0 if asked.budget is not None and asked.budget >= 0 else None
-
-
 def _nearest(wanted: Effort, levels: tuple[str, ...]) -> str:
     """The least level of the model that grants as much as was asked, else its highest."""
     known = [level for level in _EFFORTS if level in levels]
@@ -280,13 +226,7 @@ def _nearest(wanted: Effort, levels: tuple[str, ...]) -> str:
 
 
 def _note_the_rest(talk: Conversation, notes: Notes) -> None:
-    for field, word in _NO_PLACE:
-        if getattr(talk, field):
-            note_loss(notes, word)
-    if talk.choices is not None and talk.choices > 1:
-        notes.drop("n")
-    if talk.modalities and talk.modalities != ["text"]:
-        notes.drop("modalities")
+    note_unsaid(talk, _UNSAID, notes)
     if talk.service_tier not in (None, "auto", "default"):
         notes.drop("service_tier")
 

@@ -60,10 +60,13 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
+from omniroute.wire.functions import described, no_arguments, one_input
 from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.openai_chat_messages import read_messages, write_messages
 from omniroute.wire.openai_chat_parts import TIERS, WIRE, doc_of, read_cache, refused, string_at, text_of
 from omniroute.wire.openai_chat_reasoning import REASONING_KEYS, read_reasoning_settings, write_reasoning
+from omniroute.wire.settings import Settings, read_settings
+from omniroute.wire.shapes import rest_of
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +112,7 @@ def _biases(value: Any, path: str) -> dict[str, float]:
     return {key: float(_number(bias, f"{path}.{key}")) for key, bias in _object(value, path).items()}
 
 
-_SETTINGS_IN: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+_SETTINGS_IN: Settings = {
     "model": ("model", _string),
     "stream": ("stream", _flag),
     "max_tokens": ("max_tokens", _integer),
@@ -137,7 +140,7 @@ _SETTINGS_IN: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
 }
 """Key → field of `Conversation` and check. Of two keys for one field the later row wins."""
 
-_READ_APART = frozenset(
+_READ = frozenset(
     {
         "messages",
         "tools",
@@ -147,22 +150,19 @@ _READ_APART = frozenset(
         "response_format",
     }
     | REASONING_KEYS
+    | _SETTINGS_IN.keys()
 )
 
 
 def read_request(doc: Doc) -> Conversation:
     """Raises `UnsupportedContent` for unknown content and `Refused` for a wrong shape."""
     talk = Conversation(turns=read_messages(doc.get("messages")))
-    for key, (field, check) in _SETTINGS_IN.items():
-        if doc.get(key) is not None:
-            setattr(talk, field, check(doc[key], key))
+    read_settings(doc, _SETTINGS_IN, talk)
     talk.tools = _read_tools(doc)
     talk.tool_choice = _read_tool_choice(doc)
     talk.output = _read_output(doc.get("response_format"))
     talk.reasoning, rest = read_reasoning_settings(doc)
-    for key, value in doc.items():
-        if value is not None and key not in _SETTINGS_IN and key not in _READ_APART:
-            rest[key] = value
+    rest |= rest_of(doc, _READ)
     if rest:
         talk.extras = {WIRE: rest}
     return talk
@@ -370,15 +370,6 @@ def _write_tools(doc: Doc, talk: Conversation, dialect: Dialect, notes: Notes) -
         doc["parallel_tool_calls"] = talk.parallel_tools
 
 
-_NO_ARGUMENTS: Doc = {"type": "object", "properties": {}}
-_ONE_INPUT: Doc = {
-    "type": "object",
-    "properties": {"input": {"type": "string"}},
-    "required": ["input"],
-    "additionalProperties": False,
-}
-
-
 def _write_tool(tool: Tool, dialect: Dialect, notes: Notes) -> Doc | None:
     if tool.namespace is not None:
         notes.emulate("tools[].namespace")
@@ -395,7 +386,7 @@ def _write_function(tool: Tool, dialect: Dialect, notes: Notes) -> Doc | None:
     function: Doc = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
-    function["parameters"] = _NO_ARGUMENTS if tool.schema is None else tool.schema
+    function["parameters"] = no_arguments() if tool.schema is None else tool.schema
     if tool.strict is not None:
         if "no_strict" not in dialect.quirks:
             function["strict"] = tool.strict
@@ -413,18 +404,8 @@ def _write_custom(tool: Tool, dialect: Dialect, notes: Notes) -> Doc | None:
             body["format"] = tool.format
         return {"type": "custom", "custom": body}
     notes.emulate("tools[].custom")
-    about = [tool.description or "", _grammar(tool.format)]
-    body["description"] = "\n\n".join(text for text in about if text)
-    return {"type": "function", "function": body | {"parameters": _ONE_INPUT}}
-
-
-def _grammar(format: Doc | None) -> str:
-    """A grammar in words, for a server that cannot enforce it."""
-    grammar = doc_of((format or {}).get("grammar")) or format or {}
-    definition = text_of(grammar.get("definition"))
-    if not definition:
-        return ""
-    return f"`input` must match this {text_of(grammar.get('syntax'))} grammar:\n{definition}"
+    schema = one_input() | {"additionalProperties": False}
+    return {"type": "function", "function": body | {"description": described(tool), "parameters": schema}}
 
 
 def _write_server_tool(tool: Tool, dialect: Dialect, notes: Notes) -> Doc | None:

@@ -6,12 +6,13 @@ the functions without one take null, absent, empty and nonsense as one.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
 
 from omniroute.errors import Problem, Refused
-from omniroute.wire.conversation import Doc, Notes
+from omniroute.wire.conversation import Doc
 
 _MOST = 2**53
 """No count of anything is larger; beyond it a float has lost its last digit."""
@@ -97,6 +98,11 @@ def count_of(value: Any) -> int:
     return int(value) if 0 < value < _MOST else 0
 
 
+def rest_of(doc: Doc, known: Container[str]) -> Doc:
+    """What a document says beside the keys that are known; null says nothing."""
+    return {key: value for key, value in doc.items() if value is not None and key not in known}
+
+
 # ── the arguments of a call ──────────────────────────────────────────────────────────────────────
 
 
@@ -113,20 +119,8 @@ def arguments_object(text: str) -> Doc | None:
         return {}
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
     if value is None:
         return {}
     return value if isinstance(value, dict) else None
-
-
-def called_with(text: str, notes: Notes) -> Doc:
-    """The arguments of a call as an object. Text that is no JSON object is kept inside one, and noted."""
-    found = arguments_object(text)
-    if found is not None:
-        return found
-    notes.emulate("tool_calls[].arguments")
-    try:
-        return {"arguments": msgspec.json.decode(text)}
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return {"arguments": text}

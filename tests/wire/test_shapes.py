@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from omniroute.errors import Refused
-from omniroute.wire.conversation import Notes
 from omniroute.wire.shapes import (
     arguments_object,
     arguments_text,
-    called_with,
     count_of,
     flag_at,
     integer_at,
@@ -82,14 +80,15 @@ def test_arguments_as_text(value: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text, found",
-    [("", {}), ("null", {}), ('{"a":1}', {"a": 1}), ("[1]", None), ("{", None), ("\ud800", None)],
+    [
+        ("", {}),
+        ("null", {}),
+        ('{"a":1}', {"a": 1}),
+        ("[1]", None),
+        ("{", None),
+        ("\ud800", None),
+        ("[" * 100_000, None),
+    ],
 )
 def test_arguments_as_an_object(text: str, found: Any) -> None:
     assert arguments_object(text) == found
-
-
-@pytest.mark.parametrize("text, found", [("[1]", {"arguments": [1]}), ("go", {"arguments": "go"})])
-def test_arguments_that_are_no_object_are_kept_in_one(text: str, found: Any) -> None:
-    notes = Notes()
-    assert called_with(text, notes) == found
-    assert notes.emulated == ["tool_calls[].arguments"]
