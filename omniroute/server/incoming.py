@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
 from multidict import CIMultiDict
 
-from omniroute.upstream.coding import Oversized, decoder
+from omniroute.upstream.coding import Decoder, Oversized, decoder
+from omniroute.upstream.gathering import LARGE, pour, whole
 
 if TYPE_CHECKING:
     from omniroute.server.connection import ClientConnection
@@ -24,6 +26,9 @@ SMALL_BODY = 16 * 1024
 """Bytes of an answer that are copied behind its head rather than written by themselves."""
 READ_AHEAD = 256 * 1024
 """Bytes of a body that are read before a handler asks for them."""
+
+CODED = 16 * 1024
+"""Bytes of a compressed body that are undone at once: they may be a thousand times as many."""
 
 BODILESS = (204, 304)
 
@@ -131,6 +136,7 @@ class Incoming:
             raise TooLarge
         if not self._complete and self.headers.get("expect", "").lower() == "100-continue":
             self._raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+        poured: BytesIO | None = None
         while True:
             if self._size > most:
                 raise TooLarge
@@ -139,10 +145,12 @@ class Incoming:
             if self._complete:
                 break
             await self._more()
+            if self._size > LARGE:
+                poured = pour(self._parts, poured)
         parts, self._parts = self._parts, []
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = whole(parts, poured)
         coding = self.headers.get("content-encoding")
-        return _decoded(coding, body, most) if coding is not None and body else body
+        return await _decoded(coding, body, most) if coding is not None and body else body
 
     async def _more(self) -> None:
         if self._connection is None:
@@ -296,14 +304,27 @@ def _date(second: int) -> bytes:
     return f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
 
 
-def _decoded(coding: str, body: bytes, most: int) -> bytes:
-    """Raises `Garbled` and `TooLarge`."""
+async def _decoded(coding: str, body: bytes, most: int) -> bytes:
+    """A little of it at once; where much comes out, beside the loop. Raises `Garbled` and `TooLarge`."""
     undo = decoder(coding)
     if undo is None:
         return body
+    plain = BytesIO()
     try:
-        plain = undo.feed(body, most)
+        done = _undo(undo, body, plain, min(most, LARGE), most)
+        if done < len(body):
+            await asyncio.to_thread(_undo, undo, memoryview(body)[done:], plain, most, most)
     except Oversized as error:
         raise TooLarge from error
     undo.end()
-    return plain
+    return plain.getvalue()
+
+
+def _undo(undo: Decoder, coded: bytes | memoryview, plain: BytesIO, enough: int, most: int) -> int:
+    """Decode until there are more than `enough` bytes; gives how many were read. zlib lets go of the interpreter lock
+    while it works, and no step between is long. Raises `Oversized` when there are more than `most`."""
+    at = 0
+    while at < len(coded) and plain.tell() <= enough:
+        plain.write(undo.feed(bytes(coded[at : at + CODED]), most - plain.tell()))
+        at += CODED
+    return at

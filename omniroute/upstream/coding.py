@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 PIECE = 2**18
 """Bytes that a step gives at most, so that a few compressed bytes cannot become a gigabyte at once."""
+BITE = 2**16
+"""Bytes that a step takes at most: what it leaves over is copied for the next one."""
 
 
 class Garbled(Exception):
@@ -59,21 +61,25 @@ class _Zlib:
             self._inflate = zlib.decompressobj(15 if data[0] & 0x0F == 8 else -15)
         out: list[bytes] = []
         size = 0
+        for at in range(0, len(data), BITE):
+            for piece in self._bite(data[at : at + BITE]):
+                size += len(piece)
+                if size > most:
+                    raise Oversized
+                out.append(piece)
+        return b"".join(out)
+
+    def _bite(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._inflate.eof:
                 if not self._gzip:
                     raise Garbled("bytes follow the end")
                 self._inflate = zlib.decompressobj(31)
             try:
-                piece = self._inflate.decompress(data, PIECE)
+                yield self._inflate.decompress(data, PIECE)
             except zlib.error as error:
                 raise Garbled(str(error)) from error
-            size += len(piece)
-            if size > most:
-                raise Oversized
-            out.append(piece)
             data = self._inflate.unconsumed_tail or self._inflate.unused_data
-        return b"".join(out)
 
     def end(self) -> None:
         # Servers exist that never finish their gzip; how the body was framed tells whether all of it is here.

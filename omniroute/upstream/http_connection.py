@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from io import BytesIO
 from typing import Protocol
 
 import httptools
 
 from omniroute.errors import Problem, UpstreamError
 from omniroute.upstream.coding import Decoder, Garbled, Oversized, decoder
+from omniroute.upstream.gathering import LARGE, pour, whole
 from omniroute.upstream.transport import LARGEST_ANSWER
 
 LARGEST_HEAD = 128 * 1024
@@ -22,6 +24,8 @@ LARGEST_HEAD = 128 * 1024
 MOST_HEADERS = 256
 READ_AHEAD = 256 * 1024
 """Bytes that are read ahead of a reader that is slow; then the upstream is held back."""
+SLICE = 256 * 1024
+"""Bytes of a larger body that are written at once: the next ones when these have gone. TLS encrypts all that it gets."""
 SMALL_BODY = 16 * 1024
 """Bytes that are copied behind a head rather than written by themselves: a call of the system costs more."""
 STALE_WITHIN = 2.0
@@ -71,7 +75,9 @@ class Connection(asyncio.Protocol):
         "_pieces",
         "_pool",
         "_status",
+        "_stopped",
         "_transport",
+        "_unsent",
         "idle_since",
         "key",
         "loop",
@@ -96,6 +102,10 @@ class Connection(asyncio.Protocol):
         self._chunked = False
         self._length = False
         self._paused = False
+        self._stopped = False
+        """The transport takes no more for now."""
+        self._unsent: memoryview | None = None
+        """What of a large request is still to be written."""
         self._asked = 0.0
         self._parser = httptools.HttpResponseParser(self)
         # The liberties that aiohttp's client takes: servers exist that need them, and none tells one answer from another.
@@ -123,8 +133,12 @@ class Connection(asyncio.Protocol):
         self._asked = self.loop.time()
         if len(body) <= SMALL_BODY:
             transport.write(head + body)
-        else:
+        elif len(body) <= SLICE:
             transport.writelines((head, body))
+        else:
+            self._unsent = memoryview(body)
+            transport.write(head)
+            self._write_on()
         try:
             await inbound.headed
         except BaseException:
@@ -145,9 +159,17 @@ class Connection(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
+    def _write_on(self) -> None:
+        """Slices of the request for as long as the transport takes them; `resume_writing` goes on."""
+        while self._unsent is not None and not self._stopped and self._transport is not None:
+            now, rest = self._unsent[:SLICE], self._unsent[SLICE:]
+            self._unsent = rest if rest else None
+            self._transport.write(now)
+
     def abort(self) -> None:
         """Close at once; what is on its way is of no interest."""
         self._inbound = None
+        self._unsent = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -181,12 +203,19 @@ class Connection(asyncio.Protocol):
         elif self._complete:
             self._finish(inbound, keep=problem is None)
 
+    def pause_writing(self) -> None:
+        self._stopped = True
+
+    def resume_writing(self) -> None:
+        self._stopped = False
+        self._write_on()
+
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         inbound, self._inbound = self._inbound, None
-        self._transport = None
+        self._transport = self._unsent = None
         self._pool.forget(self)
         if inbound is None:
             return
@@ -238,7 +267,8 @@ class Connection(asyncio.Protocol):
         self._inbound = None
         self.resume()
         transport = self._transport
-        if keep and self._keep and transport is not None and not transport.get_write_buffer_size():
+        sent = self._unsent is None and transport is not None and not transport.get_write_buffer_size()
+        if keep and self._keep and sent:
             self._pool.give_back(self)
         else:
             # Also when it answered before it had all of the request: the rest would be read as the next one.
@@ -287,12 +317,15 @@ class HttpInbound:
         self._whole = True
         # It may have been held back while nobody read it.
         self.resume()
+        poured: BytesIO | None = None
         while not self._done:
             await self._more()
+            if self._size > LARGE:
+                poured = pour(self._pieces, poured)
         if self._failed is not None:
             raise self._failed
         pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return whole(pieces, poured)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `UpstreamError` when it breaks off."""
@@ -403,7 +436,7 @@ class HttpInbound:
                 self.fail(TOO_LARGE)
                 return
             connection.pause()
-        if not self._whole:
+        if not self._whole or self._size > LARGE:
             self._wake()
 
     def finished(self) -> None:

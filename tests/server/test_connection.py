@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import re
+import zlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,6 +16,7 @@ from aiohttp import web
 from omniroute.server import incoming, listener
 from omniroute.server.incoming import Answer, Handler, Incoming, Slow, TooLarge
 from omniroute.server.listener import Listener
+from omniroute.upstream import gathering
 from omniroute.upstream.coding import Garbled
 
 
@@ -247,6 +249,50 @@ async def test_a_body_that_is_too_large_is_refused_and_the_client_gets_to_know()
             POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f\r\nxxxxxxxxxxxxxxx\r\n" * 3 + b"0\r\n\r\n"
         )
         assert await answers(port, chunked) == [(413, b"")]
+
+
+LARGE_BODY = bytes(range(256)) * (3 * gathering.LARGE // 256) + b"end"
+CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE_BODY), LARGE_BODY)
+PACKED = gzip.compress(LARGE_BODY[: 2**20]) + gzip.compress(LARGE_BODY[2**20 :])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Content-Length: %d\r\n\r\n" % len(LARGE_BODY) + LARGE_BODY,
+        b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED,
+        b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
+        b"Content-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(zlib.compress(LARGE_BODY, 0))
+        + zlib.compress(LARGE_BODY, 0),
+    ],
+    ids=["length", "chunked", "gzip-of-two-members", "deflate-stored"],
+)
+async def test_a_large_body_is_put_together_as_it_comes(raw: bytes) -> None:
+    seen: list[bytes] = []
+
+    async def handler(incoming: Incoming) -> Answer:
+        seen.append(await incoming.body(2 * len(LARGE_BODY)))
+        return Answer(200)
+
+    async with ours(handler) as port:
+        assert (await exchanged(port, POST + raw)).startswith(b"HTTP/1.1 200")
+    assert seen == [LARGE_BODY]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_large_compressed_body_that_breaks_off(coding: str) -> None:
+    packed = gzip.compress(LARGE_BODY, 0) if coding == "gzip" else zlib.compress(LARGE_BODY, 0)
+    middle = len(packed) // 2
+    broken = packed[:middle] + b"\xff" * 5 + packed[middle:]
+    head = f"Content-Encoding: {coding}\r\nContent-Length: {len(broken)}\r\n\r\n".encode()
+
+    async def handler(incoming: Incoming) -> Answer:
+        with pytest.raises(Garbled):
+            await incoming.body(1 << 30)
+        return Answer(400)
+
+    async with ours(handler) as port:
+        assert (await exchanged(port, POST + head + broken)).startswith(b"HTTP/1.1 400")
 
 
 async def test_a_bomb_is_no_body() -> None:

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from omniroute.errors import UpstreamError
-from omniroute.upstream import http_connection
+from omniroute.upstream import gathering, http_connection
 from omniroute.upstream.http_connection import HttpInbound
 from omniroute.upstream.transport import Outbound
 from omniroute.upstream.transports import http
@@ -340,6 +340,62 @@ async def test_what_the_reader_raises_ends_the_flow() -> None:
             await inbound.flow(feed)
 
 
+LARGE_REQUEST = bytes(range(256)) * (40 * http_connection.SLICE // 256) + b"end"
+
+
+async def test_a_large_request_goes_out_as_it_is_taken() -> None:
+    """What the server does not take yet is not in the transport's buffer either, where TLS would have encrypted it."""
+    taking, got = asyncio.Event(), b""
+
+    async def reluctant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        head = await reader.readuntil(b"\r\n\r\n")
+        await taking.wait()
+        got = await reader.readexactly(len(LARGE_REQUEST))
+        assert f"Content-Length: {len(got)}".encode() in head
+        writer.write(CASES["length"])
+        await read_request(reader)
+        writer.write(CASES["length"])
+
+    async with serving(reluctant) as url, client() as transport:
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(transport.send(outbound(url, LARGE_REQUEST)))
+            await until(lambda: any(c._stopped for c in transport._all))
+            (connection,) = transport._all
+            assert connection._unsent is not None and connection._transport is not None
+            assert connection._transport.get_write_buffer_size() <= http_connection.SLICE
+            taking.set()
+        assert await (await asked).read() == b"hi"
+        assert got == LARGE_REQUEST
+        # All of it is out: the connection may be used again.
+        assert await (await transport.send(outbound(url))).read() == b"hi"
+        assert transport._all == {connection}
+
+
+async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
+    """The rest of the request would be read as the next one."""
+    early = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno"
+
+    async def impatient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(early)
+        await reader.read()
+
+    async with serving(impatient) as url, client() as transport:
+        inbound = await transport.send(outbound(url, LARGE_REQUEST))
+        assert (inbound.status, await inbound.read()) == (413, b"no")
+        await until(lambda: not transport._all)
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+async def test_a_large_answer_is_put_together_as_it_comes(coding: str) -> None:
+    body = bytes(range(256)) * (3 * gathering.LARGE // 256) + b"end"
+    sent = gzip.compress(body) if coding else body
+    head = f"Content-Encoding: {coding}\r\n".encode() if coding else b""
+    async with serving(OK + head + b"Content-Length: %d\r\n\r\n" % len(sent) + sent) as url:
+        assert await ours(url) == (200, body)
+
+
 async def test_headers_cannot_break_out() -> None:
     async with serving(CASES["length"]) as url, client() as transport:
         with pytest.raises(UpstreamError, match="line break"):
@@ -412,5 +468,8 @@ def test_the_loop_of_production_makes_no_difference() -> None:
         await test_leaving_closes_the_connection_at_once(True)
         await test_a_reader_that_does_not_read_holds_the_upstream_back()
         await test_what_is_pushed_can_be_held_back_and_let_go()
+        await test_a_large_request_goes_out_as_it_is_taken()
+        await test_an_answer_to_half_a_request_ends_the_connection()
+        await test_a_large_answer_is_put_together_as_it_comes("gzip")
 
     uvloop.run(understood())
