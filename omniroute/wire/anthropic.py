@@ -8,37 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 
 from omniroute.declare import wire
-from omniroute.errors import Problem
-from omniroute.wire.anthropic_answer import read_answer, write_answer
-from omniroute.wire.anthropic_blocks import WIRE
-from omniroute.wire.anthropic_edits import add_system
-from omniroute.wire.anthropic_errors import read_error, write_error
-from omniroute.wire.anthropic_reader import AnthropicReader
-from omniroute.wire.anthropic_request import RequestWriter, read_request
-from omniroute.wire.anthropic_tap import AnthropicTap, glance
-from omniroute.wire.anthropic_writer import PING, AnthropicWriter, event_of
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    NameRule,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
+from omniroute.wire import (
+    anthropic_answer,
+    anthropic_edits,
+    anthropic_errors,
+    anthropic_request,
+    anthropic_tap,
+    anthropic_writer,
 )
-from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
+from omniroute.wire.anthropic_blocks import WIRE
+from omniroute.wire.anthropic_reader import AnthropicReader
+from omniroute.wire.anthropic_tap import AnthropicTap
+from omniroute.wire.anthropic_writer import PING, AnthropicWriter
+from omniroute.wire.codec import ModelCard, NameRule, Operation, Peek, Wire
+from omniroute.wire.conversation import Doc
 from omniroute.wire.rate_limit_headers import Family
-
-_PATHS: dict[Operation, str] = {"chat": "/messages", "count_tokens": "/messages/count_tokens"}
 
 
 class _Asked(msgspec.Struct):
@@ -54,6 +43,7 @@ class AnthropicMessages(Wire):
     """The format of Anthropic's own API, which several other providers speak too."""
 
     name: ClassVar[str] = WIRE
+    paths: ClassVar[Mapping[Operation, str]] = {"chat": "/messages", "count_tokens": "/messages/count_tokens"}
     foreign_statuses: ClassVar[Mapping[int, int]] = {}
     limits: ClassVar[Family | None] = "anthropic"
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
@@ -85,24 +75,13 @@ class AnthropicMessages(Wire):
         asked = _peek(raw)
         return Peek(asked.model, bool(asked.stream))
 
-    def read_request(self, doc: Doc) -> Conversation:
-        return read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return RequestWriter(talk, dialect, notes).write()
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        add_system(doc, text, first=position == "prepend")
-
-    def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        return _PATHS.get(operation)
+    read_request = staticmethod(anthropic_request.read_request)
+    write_request = staticmethod(anthropic_request.write_request)
+    add_system = staticmethod(anthropic_edits.add_system)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> Answer:
-        return read_answer(doc)
-
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return write_answer(answer, reference, notes)
+    read_answer = staticmethod(anthropic_answer.read_answer)
+    write_answer = staticmethod(anthropic_answer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         count = doc.get("input_tokens")
@@ -121,32 +100,18 @@ class AnthropicMessages(Wire):
         }
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-    def reader(self) -> StreamReader:
-        return AnthropicReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return AnthropicWriter(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        return PING
+    reader = AnthropicReader
+    writer = AnthropicWriter
+    keep_alive = PING
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return write_error(problem, request_id)
-
-    def error_event(self, problem: Problem, request_id: str) -> bytes:
-        return event_of(problem, request_id)
+    read_error = staticmethod(anthropic_errors.read_error)
+    write_error = staticmethod(anthropic_errors.write_error)
+    error_event = staticmethod(anthropic_writer.error_event)
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
-    def glance(self, raw: bytes) -> Glance:
-        return glance(raw)
-
-    def tap(self) -> StreamTap:
-        return AnthropicTap()
+    glance = staticmethod(anthropic_tap.glance)
+    tap = AnthropicTap
 
 
 def _model(card: ModelCard) -> Doc:

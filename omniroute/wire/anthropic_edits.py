@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from omniroute.wire.anthropic_blocks import doc_of, text_of
+from omniroute.wire.codec import Position
 from omniroute.wire.conversation import Doc
 
 BILLING = "x-anthropic-billing-header"
@@ -18,16 +19,16 @@ def is_billing(block: Any) -> bool:
     return text_of(doc_of(block).get("text")).startswith(BILLING)
 
 
-def add_system(doc: Doc, text: str, *, first: bool) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Put a system text into a request, before or after those that are there; the billing line stays first."""
     system = doc.get("system")
     if not system:
         doc["system"] = text
     elif isinstance(system, str):
-        doc["system"] = f"{text}\n\n{system}" if first else f"{system}\n\n{text}"
+        doc["system"] = f"{text}\n\n{system}" if position == "prepend" else f"{system}\n\n{text}"
     else:
         at = len(system)
-        if first:
+        if position == "prepend":
             at = 1 if is_billing(system[0]) else 0
         doc["system"] = [*system[:at], {"type": "text", "text": text}, *system[at:]]
 

@@ -236,7 +236,12 @@ _OBJECT_ORDER = (
 )
 
 
-class RequestWriter:
+def write_request(talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
+    """The body for a target of this wire. Never changes `talk`."""
+    return _RequestWriter(talk, dialect, notes).write()
+
+
+class _RequestWriter:
     """Writes one request; `home` tells that it came in this format, so that its own words may go back."""
 
     def __init__(self, talk: Conversation, dialect: Dialect, notes: Notes) -> None:

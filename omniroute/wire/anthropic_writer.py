@@ -154,7 +154,7 @@ class AnthropicWriter:
         self._over = True
         if problem is not None:
             # An open block stays open, as when Anthropic itself fails: a client would take a closed call for whole.
-            return event_of(problem)
+            return error_event(problem)
         out = self._begin() + self._settle()
         delta = write_finish(self._finish or Finish(), called=self._called, refused=self._refused)
         out += event("message_delta", delta=delta, usage=write_usage(self._usage or Usage()))
@@ -375,6 +375,6 @@ _FILLED = {"text": "text", "thinking": "thinking", "tool_use": "input", "server_
 """Block type → the field that arrives in deltas."""
 
 
-def event_of(problem: Problem, request_id: str = "") -> bytes:
+def error_event(problem: Problem, request_id: str = "") -> bytes:
     """The error event, after which the stream of this format is over."""
     return frame(encode(write_error(problem, request_id)), "error")

@@ -8,37 +8,20 @@ Spoken by providers only: no endpoint of the gateway offers it. The pieces stand
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
 
 from omniroute.declare import wire
-from omniroute.errors import Problem
+from omniroute.wire import bedrock_answer, bedrock_errors, bedrock_messages, bedrock_request, bedrock_writer
 from omniroute.wire.aws_events import STREAM_TYPE
-from omniroute.wire.bedrock_answer import glance, read_answer, write_answer
-from omniroute.wire.bedrock_errors import read_error, write_error
-from omniroute.wire.bedrock_messages import add_system
 from omniroute.wire.bedrock_model_fields import FIELDS
 from omniroute.wire.bedrock_parts import WIRE
-from omniroute.wire.bedrock_request import count_request, read_request, write_request
 from omniroute.wire.bedrock_stream import BedrockReader, BedrockTap
-from omniroute.wire.bedrock_writer import BedrockWriter, error_event
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    NameRule,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
-)
-from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
+from omniroute.wire.bedrock_writer import BedrockWriter
+from omniroute.wire.codec import ModelCard, NameRule, Operation, Peek, Wire
+from omniroute.wire.conversation import Doc
 from omniroute.wire.shapes import count_of
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -67,17 +50,10 @@ class Bedrock(Wire):
         _OBJECT.decode(raw)
         return Peek("", False)
 
-    def read_request(self, doc: Doc) -> Conversation:
-        return read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return write_request(talk, dialect, notes)
-
-    def count_request(self, doc: Doc, model: str) -> Doc:
-        return count_request(doc)
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        add_system(doc, text, first=position == "prepend")
+    read_request = staticmethod(bedrock_request.read_request)
+    write_request = staticmethod(bedrock_request.write_request)
+    count_request = staticmethod(bedrock_request.count_request)
+    add_system = staticmethod(bedrock_messages.add_system)
 
     def path(self, model: str, stream: bool, operation: Operation) -> str | None:
         if operation == "count_tokens":
@@ -86,11 +62,8 @@ class Bedrock(Wire):
         return f"/model/{quote(model, safe='')}/{'converse-stream' if stream else 'converse'}"
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> Answer:
-        return read_answer(doc)
-
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return write_answer(answer, reference, notes)
+    read_answer = staticmethod(bedrock_answer.read_answer)
+    write_answer = staticmethod(bedrock_answer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         return count_of(doc.get("inputTokens"))
@@ -103,33 +76,19 @@ class Bedrock(Wire):
         return {"modelSummaries": [_summary(card) for card in cards]}
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-    def reader(self) -> StreamReader:
-        return BedrockReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return BedrockWriter(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        """There is nothing in these streams that clients skip."""
-        return b""
+    reader = BedrockReader
+    writer = BedrockWriter
+    # There is nothing in these streams that clients skip.
+    keep_alive = b""
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return write_error(problem, request_id)
-
-    def error_event(self, problem: Problem, request_id: str) -> bytes:
-        return error_event(problem)
+    read_error = staticmethod(bedrock_errors.read_error)
+    write_error = staticmethod(bedrock_errors.write_error)
+    error_event = staticmethod(bedrock_writer.error_event)
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
-    def glance(self, raw: bytes) -> Glance:
-        return glance(raw)
-
-    def tap(self) -> StreamTap:
-        return BedrockTap()
+    glance = staticmethod(bedrock_answer.glance)
+    tap = BedrockTap
 
 
 def _summary(card: ModelCard) -> Doc:

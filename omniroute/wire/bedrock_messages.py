@@ -25,7 +25,7 @@ from omniroute.wire.bedrock_parts import (
     write_thinking,
     write_video,
 )
-from omniroute.wire.codec import Dialect
+from omniroute.wire.codec import Dialect, Position
 from omniroute.wire.conversation import (
     Audio,
     Conversation,
@@ -384,10 +384,10 @@ def _without_trailing_blanks(message: Doc) -> Doc:
 # ── edits ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def add_system(doc: Doc, text: str, *, first: bool) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Put a system text before or after those of a request."""
     system = list(doc.get("system") or [])
-    doc["system"] = [{"text": text}, *system] if first else [*system, {"text": text}]
+    doc["system"] = [{"text": text}, *system] if position == "prepend" else [*system, {"text": text}]
 
 
 def mark_prefixes(doc: Doc, *, tools: bool) -> None:

@@ -396,7 +396,7 @@ class _RequestWriter:
         self._notes.emulate("response_format")
         schema = output.schema
         order = _SCHEMA_ORDER + msgspec.json.encode(schema).decode() if schema is not None else _OBJECT_ORDER
-        add_system(doc, order, first=False)
+        add_system(doc, order, "append")
 
 
 def _together(own: Any, written: Any) -> Any:
@@ -425,6 +425,6 @@ def _text_format(output: OutputFormat) -> Doc:
 _COUNTED = ("messages", "system", "toolConfig", FIELDS)
 
 
-def count_request(doc: Doc) -> Doc:
-    """https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html"""
+def count_request(doc: Doc, model: str) -> Doc:
+    """The path names the model. https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html"""
     return {"input": {"converse": {key: doc[key] for key in _COUNTED if key in doc}}}

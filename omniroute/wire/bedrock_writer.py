@@ -49,8 +49,8 @@ def event(name: str, **fields: Any) -> bytes:
     return message(encode(fields), name)
 
 
-def error_event(problem: Problem) -> bytes:
-    """What ends a stream that failed."""
+def error_event(problem: Problem, request_id: str = "") -> bytes:
+    """What ends a stream that failed; the request's id has no place in it."""
     return message(encode({"message": problem.message}), EXCEPTION + exception_name(problem))
 
 

@@ -14,24 +14,13 @@ from typing import ClassVar, Literal
 import msgspec
 
 from omniroute.declare import wire
-from omniroute.errors import Problem
-from omniroute.wire import gemini_errors, gemini_glance
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-)
+from omniroute.wire import gemini_glance
+from omniroute.wire.codec import Dialect, Glance, Operation, Peek, Reference, StreamTap
 from omniroute.wire.conversation import Answer, Conversation, Delta, Doc, Notes
 from omniroute.wire.gemini import METHODS, Gemini
 from omniroute.wire.gemini_doc import as_doc, as_list, as_text, wrong_shape
 from omniroute.wire.gemini_stream import GeminiReader
 from omniroute.wire.gemini_stream_writer import GeminiWriter
-from omniroute.wire.sse import frame
 
 encode = msgspec.json.Encoder().encode
 
@@ -49,6 +38,35 @@ class _Envelope(msgspec.Struct):
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
+
+
+def _opened(doc: Doc) -> Doc:
+    """What is in the envelope; an error stands beside none."""
+    inner = as_doc(doc.get("response"))
+    trace = doc.get("traceId")
+    if "error" in doc:
+        return {"error": doc["error"]}
+    return {**({"responseId": trace} if isinstance(trace, str) else {}), **inner}
+
+
+def _wrapped(doc: Doc) -> Doc:
+    if "error" in doc:
+        return doc
+    return {"response": doc, **({"traceId": doc["responseId"]} if "responseId" in doc else {})}
+
+
+class CloudCodeReader(GeminiReader):
+    """Events of the envelope to deltas."""
+
+    def _document(self, doc: Doc) -> Iterator[Delta]:
+        return super()._document(_opened(doc))
+
+
+class CloudCodeWriter(GeminiWriter):
+    """Deltas to events in the envelope."""
+
+    def _event(self, doc: Doc) -> bytes:
+        return super()._event(_wrapped(doc))
 
 
 @wire("cloudcode")
@@ -103,15 +121,8 @@ class CloudCode(Gemini):
         return _wrapped(super().write_answer(answer, reference, notes))
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-    def reader(self) -> StreamReader:
-        return CloudCodeReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return CloudCodeWriter(reference, notes)
-
-    # errors ─────────────────────────────────────────────────────────────────────────────────────
-    def error_event(self, problem: Problem, request_id: str) -> bytes:
-        return frame(encode(gemini_errors.write_error(problem, request_id)))
+    reader = CloudCodeReader
+    writer = CloudCodeWriter
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
     def glance(self, raw: bytes) -> Glance:
@@ -119,32 +130,3 @@ class CloudCode(Gemini):
 
     def tap(self) -> StreamTap:
         return gemini_glance.GeminiTap(wrapped=True)
-
-
-def _opened(doc: Doc) -> Doc:
-    """What is in the envelope; an error stands beside none."""
-    inner = as_doc(doc.get("response"))
-    trace = doc.get("traceId")
-    if "error" in doc:
-        return {"error": doc["error"]}
-    return {**({"responseId": trace} if isinstance(trace, str) else {}), **inner}
-
-
-def _wrapped(doc: Doc) -> Doc:
-    if "error" in doc:
-        return doc
-    return {"response": doc, **({"traceId": doc["responseId"]} if "responseId" in doc else {})}
-
-
-class CloudCodeReader(GeminiReader):
-    """Events of the envelope to deltas."""
-
-    def _document(self, doc: Doc) -> Iterator[Delta]:
-        return super()._document(_opened(doc))
-
-
-class CloudCodeWriter(GeminiWriter):
-    """Deltas to events in the envelope."""
-
-    def _event(self, doc: Doc) -> bytes:
-        return super()._event(_wrapped(doc))

@@ -1,7 +1,8 @@
 """What a wire format has to offer: the seam between codecs and everything else.
 
 A codec file reads top to bottom as: request in, request out, answer in, answer out, stream in, stream out,
-errors, glances. Same order in every file, so that two can be compared side by side.
+errors, glances. Same order in every file, so that two can be compared side by side. Most of it is a table: which
+function of the wire's other files does what.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from omniroute.wire.conversation import Answer, Conversation, Delta, Doc, Finish
 from omniroute.wire.rate_limit_headers import Family
 
 Operation = Literal["chat", "count_tokens"]
+Position = Literal["prepend", "append"]
 
 
 class Event(NamedTuple):
@@ -44,6 +46,16 @@ class Peek(NamedTuple):
     model: str
     stream: bool
     strange: bool = False
+
+
+class Asked(msgspec.Struct):
+    """What most bodies say of themselves, for a `peek`."""
+
+    model: str
+    stream: bool | None = None
+
+
+_asked = msgspec.json.Decoder(Asked).decode
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,11 +192,16 @@ class Wire(ABC):
     """Whether a request is refused in which a call has no result, or a result no call."""
     namespaces: ClassVar[bool] = False
     """Whether tools may stand in named groups; elsewhere the bridge makes one name of both."""
+    paths: ClassVar[Mapping[Operation, str]] = {}
+    """What follows `base_url`, where the model stands in the body."""
+    keep_alive: ClassVar[bytes]
+    """Bytes that tell an idle client that we live."""
 
     # request in, request out ────────────────────────────────────────────────────────────────────
-    @abstractmethod
     def peek(self, raw: bytes) -> Peek:
         """Reads nothing else. Raises `msgspec.DecodeError`/`ValidationError` for what is not such a request."""
+        asked = _asked(raw)
+        return Peek(asked.model, bool(asked.stream))
 
     @abstractmethod
     def read_request(self, doc: Doc) -> Conversation:
@@ -203,12 +220,12 @@ class Wire(ABC):
         return {name: value for name, value in doc.items() if name not in self.not_counted}
 
     @abstractmethod
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
+    def add_system(self, doc: Doc, text: str, position: Position) -> None:
         """Put a system text into a request of this wire, before or after the system texts that are there."""
 
-    @abstractmethod
     def path(self, model: str, stream: bool, operation: Operation) -> str | None:
         """What follows `base_url`, with the query that the wire needs; None: no such operation."""
+        return self.paths.get(operation)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
     @abstractmethod
@@ -233,11 +250,6 @@ class Wire(ABC):
 
     @abstractmethod
     def writer(self, reference: Reference, notes: Notes) -> StreamWriter: ...
-
-    @property
-    @abstractmethod
-    def keep_alive(self) -> bytes:
-        """Bytes that tell an idle client that we live."""
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
     @abstractmethod

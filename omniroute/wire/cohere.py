@@ -8,40 +8,16 @@ Spoken by providers only: no endpoint of the gateway offers it. The pieces stand
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
-
-import msgspec
+from typing import ClassVar
 
 from omniroute.declare import wire
-from omniroute.errors import Problem
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    NameRule,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
-)
-from omniroute.wire.cohere_answer import glance, read_answer, read_usage, write_answer, write_usage
-from omniroute.wire.cohere_errors import read_error, write_error
+from omniroute.wire import cohere_answer, cohere_errors, cohere_request, cohere_writer
+from omniroute.wire.codec import ModelCard, NameRule, Operation, Wire
+from omniroute.wire.cohere_answer import read_usage, write_usage
 from omniroute.wire.cohere_parts import WIRE
-from omniroute.wire.cohere_request import add_system, read_request, write_request
 from omniroute.wire.cohere_stream import CohereReader, CohereTap
-from omniroute.wire.cohere_writer import KEEP_ALIVE, CohereWriter, error_event
-from omniroute.wire.conversation import Answer, Conversation, Doc, Notes, Usage
-
-
-class _Asked(msgspec.Struct):
-    model: str
-    stream: bool | None = None
-
-
-_peek = msgspec.json.Decoder(_Asked).decode
+from omniroute.wire.cohere_writer import CohereWriter
+from omniroute.wire.conversation import Doc, Usage
 
 
 @wire(WIRE)
@@ -49,33 +25,19 @@ class Cohere(Wire):
     """Cohere's own chat API, with documents, citations and thinking; for providers, not for clients."""
 
     name: ClassVar[str] = WIRE
+    paths: ClassVar[Mapping[Operation, str]] = {"chat": "/chat"}
     wants_pairs: ClassVar[bool] = True
     reasoning_keys: ClassVar[tuple[str, ...]] = ("thinking",)
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_", 128, "a-zA-Z_")
 
     # request in, request out ────────────────────────────────────────────────────────────────────
-    def peek(self, raw: bytes) -> Peek:
-        asked = _peek(raw)
-        return Peek(asked.model, bool(asked.stream))
-
-    def read_request(self, doc: Doc) -> Conversation:
-        return read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return write_request(talk, dialect, notes)
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        add_system(doc, text, first=position == "prepend")
-
-    def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        return "/chat" if operation == "chat" else None
+    read_request = staticmethod(cohere_request.read_request)
+    write_request = staticmethod(cohere_request.write_request)
+    add_system = staticmethod(cohere_request.add_system)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> Answer:
-        return read_answer(doc)
-
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return write_answer(answer, reference, notes)
+    read_answer = staticmethod(cohere_answer.read_answer)
+    write_answer = staticmethod(cohere_answer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         """There is no count endpoint; an answer tells the length of its prompt."""
@@ -90,32 +52,18 @@ class Cohere(Wire):
         return {"models": [_model(card) for card in cards]}
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-    def reader(self) -> StreamReader:
-        return CohereReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return CohereWriter(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        return KEEP_ALIVE
+    reader = CohereReader
+    writer = CohereWriter
+    keep_alive = cohere_writer.KEEP_ALIVE
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return write_error(problem, request_id)
-
-    def error_event(self, problem: Problem, request_id: str) -> bytes:
-        return error_event(problem)
+    read_error = staticmethod(cohere_errors.read_error)
+    write_error = staticmethod(cohere_errors.write_error)
+    error_event = staticmethod(cohere_writer.error_event)
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
-    def glance(self, raw: bytes) -> Glance:
-        return glance(raw)
-
-    def tap(self) -> StreamTap:
-        return CohereTap()
+    glance = staticmethod(cohere_answer.glance)
+    tap = CohereTap
 
 
 def _model(card: ModelCard) -> Doc:

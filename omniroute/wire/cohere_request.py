@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.wire.codec import Dialect
+from omniroute.wire.codec import Dialect, Position
 from omniroute.wire.cohere_messages import MessagesWriter, read_messages
 from omniroute.wire.cohere_parts import WIRE
 from omniroute.wire.content import budget_of
@@ -276,7 +276,7 @@ class _RequestWriter:
         self._notes.emulate("response_format")
         schema = self._talk.output.schema if self._talk.output is not None else None
         order = _SCHEMA_ORDER + msgspec.json.encode(schema).decode() if schema else _OBJECT_ORDER
-        add_system(doc, order, first=False)
+        add_system(doc, order, "append")
 
 
 def _can_be_strict(tool: Tool) -> bool:
@@ -284,7 +284,7 @@ def _can_be_strict(tool: Tool) -> bool:
     return tool.strict is True and bool((tool.schema or {}).get("required"))
 
 
-def add_system(doc: Doc, text: str, *, first: bool) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Put a text into the system message, which is the first one, before or after what it says."""
     messages = list(doc.get("messages") or [])
     if not messages or messages[0].get("role") != "system":
@@ -293,7 +293,7 @@ def add_system(doc: Doc, text: str, *, first: bool) -> None:
     said = messages[0].get("content")
     if isinstance(said, list):
         piece = {"type": "text", "text": text}
-        content: str | list[Any] = [piece, *said] if first else [*said, piece]
+        content: str | list[Any] = [piece, *said] if position == "prepend" else [*said, piece]
     else:
-        content = "\n\n".join(filter(None, [text, said] if first else [said, text]))
+        content = "\n\n".join(filter(None, [text, said] if position == "prepend" else [said, text]))
     doc["messages"] = [messages[0] | {"content": content}, *messages[1:]]

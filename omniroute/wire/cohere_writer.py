@@ -268,6 +268,6 @@ def _message(**fields: Any) -> Doc:
     return {"message": fields}
 
 
-def error_event(problem: Problem) -> bytes:
-    """What ends a stream that failed."""
+def error_event(problem: Problem, request_id: str = "") -> bytes:
+    """What ends a stream that failed; the request's id has no place in it."""
     return event("message-end", delta={"error": problem.message, "finish_reason": "ERROR"}) + frame(b"[DONE]")

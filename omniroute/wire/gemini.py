@@ -14,8 +14,7 @@ What quirks of a target change:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -23,20 +22,8 @@ import msgspec
 from omniroute.declare import wire
 from omniroute.errors import Problem
 from omniroute.wire import gemini_answer, gemini_errors, gemini_glance, gemini_request
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    NameRule,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
-)
-from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
+from omniroute.wire.codec import Glance, ModelCard, NameRule, Operation, Peek, StreamTap, Wire
+from omniroute.wire.conversation import Doc
 from omniroute.wire.gemini_doc import as_count, given
 from omniroute.wire.gemini_stream import GeminiReader
 from omniroute.wire.gemini_stream_writer import GeminiWriter
@@ -69,29 +56,18 @@ class Gemini(Wire):
         _OBJECT.decode(raw)
         return Peek("", False)
 
-    def read_request(self, doc: Doc) -> Conversation:
-        return gemini_request.read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return gemini_request.write_request(talk, dialect, notes)
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        gemini_request.add_system(doc, text, first=position == "prepend")
+    read_request = staticmethod(gemini_request.read_request)
+    write_request = staticmethod(gemini_request.write_request)
+    add_system = staticmethod(gemini_request.add_system)
+    count_request = staticmethod(gemini_request.count_request)
 
     def path(self, model: str, stream: bool, operation: Operation) -> str | None:
         resource = model if model.startswith(_COLLECTIONS) else f"models/{model}"
         return f"/{quote(resource, safe='/@:.-_~')}:{METHODS[operation, stream]}"
 
-    def count_request(self, doc: Doc, model: str) -> Doc:
-        """The body for `countTokens`, made of one for `generateContent`: alone it would take contents only."""
-        return gemini_request.count_request(doc, model)
-
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> Answer:
-        return gemini_answer.read_answer(doc)
-
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return gemini_answer.write_answer(answer, reference, notes)
+    read_answer = staticmethod(gemini_answer.read_answer)
+    write_answer = staticmethod(gemini_answer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         return as_count(doc.get("totalTokens"))
@@ -103,24 +79,15 @@ class Gemini(Wire):
         return {"models": [_write_card(card) for card in cards]}
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-    def reader(self) -> StreamReader:
-        return GeminiReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return GeminiWriter(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        # Google's own Python SDK takes a comment for the answer. A blank line is no event to any client, and
-        # between the elements of a JSON array it means nothing either.
-        return b"\n"
+    reader = GeminiReader
+    writer = GeminiWriter
+    # Google's own Python SDK takes a comment for the answer. A blank line is no event to any client, and between the
+    # elements of a JSON array it means nothing either.
+    keep_alive = b"\n"
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return gemini_errors.read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return gemini_errors.write_error(problem, request_id)
+    read_error = staticmethod(gemini_errors.read_error)
+    write_error = staticmethod(gemini_errors.write_error)
 
     def error_event(self, problem: Problem, request_id: str) -> bytes:
         return frame(msgspec.json.encode(self.write_error(problem, request_id)))

@@ -9,7 +9,7 @@ import msgspec
 
 from omniroute.errors import UnsupportedContent
 from omniroute.wire.carried_thinking import restored
-from omniroute.wire.codec import Dialect
+from omniroute.wire.codec import Dialect, Position
 from omniroute.wire.conversation import (
     Conversation,
     Doc,
@@ -73,8 +73,8 @@ _OPENING = "(The conversation so far.)"
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_request(raw: Doc) -> Conversation:
-    doc = normalise(raw)
+def read_request(doc: Doc) -> Conversation:
+    doc = normalise(doc)
     doc = doc.get("generateContentRequest", doc)
     talk = Conversation(model=as_text(doc.get("model")).removeprefix("models/"))
     talk.turns = _read_turns(doc)
@@ -367,18 +367,18 @@ def _deep(doc: Doc, extras: Doc) -> Doc:
 # ── edits of a raw request ───────────────────────────────────────────────────────────────────────────
 
 
-def add_system(doc: Doc, text: str, *, first: bool) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Put a system text into `doc` itself, whatever spelling it has."""
     for name in ("generateContentRequest", "generate_content_request"):
         if isinstance(doc.get(name), dict):
-            add_system(doc[name], text, first=first)
+            add_system(doc[name], text, position)
             return
     name = "system_instruction" if "system_instruction" in doc else "systemInstruction"
     found = doc.get(name)
     content = dict(found) if isinstance(found, dict) else {"parts": found if found is not None else []}
     parts = content.get("parts", [])
     old = [{"text": part} if isinstance(part, str) else part for part in as_list(parts) or [parts] if part]
-    content["parts"] = [{"text": text}, *old] if first else [*old, {"text": text}]
+    content["parts"] = [{"text": text}, *old] if position == "prepend" else [*old, {"text": text}]
     doc[name] = content
 
 

@@ -13,27 +13,21 @@ from typing import ClassVar, Literal
 import msgspec
 
 from omniroute.declare import wire
-from omniroute.errors import Problem
-from omniroute.wire import ollama_generate, openai_chat_errors
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
+from omniroute.wire import (
+    ollama_answer,
+    ollama_errors,
+    ollama_generate,
+    ollama_messages,
+    ollama_request,
+    ollama_writer,
+    openai_chat_errors,
 )
-from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
-from omniroute.wire.ollama_answer import glance, read_answer, write_answer, write_time
-from omniroute.wire.ollama_errors import write_error
-from omniroute.wire.ollama_messages import WIRE, add_system
-from omniroute.wire.ollama_request import read_request, write_request
+from omniroute.wire.codec import ModelCard, Operation, Peek, Wire
+from omniroute.wire.conversation import Doc
+from omniroute.wire.ollama_answer import write_time
+from omniroute.wire.ollama_messages import WIRE
 from omniroute.wire.ollama_stream import OllamaReader, OllamaTap
-from omniroute.wire.ollama_writer import KEEP_ALIVE, OllamaWriter, error_line
+from omniroute.wire.ollama_writer import OllamaWriter
 from omniroute.wire.shapes import count_of
 
 OLLAMA_VERSION = "0.12.0"
@@ -55,6 +49,7 @@ class Ollama(Wire):
     """Ollama's own chat API, whose answers are streamed, a line for each piece, unless `stream` is false."""
 
     name: ClassVar[str] = WIRE
+    paths: ClassVar[Mapping[Operation, str]] = {"chat": "/api/chat"}
     reasoning_keys: ClassVar[tuple[str, ...]] = ("think",)
     framing: ClassVar[Literal["sse", "ndjson", "aws"]] = "ndjson"
     stream_type: ClassVar[str] = "application/x-ndjson"
@@ -65,27 +60,14 @@ class Ollama(Wire):
         asked = _peek(raw)
         return Peek(asked.model, asked.stream is not False, not asked.messages and bool(asked.prompt))
 
-    def adopt(self, doc: Doc) -> Doc:
-        return ollama_generate.adopt(doc)
-
-    def read_request(self, doc: Doc) -> Conversation:
-        return read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return write_request(talk, dialect, notes)
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        add_system(doc, text, first=position == "prepend")
-
-    def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        return "/api/chat" if operation == "chat" else None
+    adopt = staticmethod(ollama_generate.adopt)
+    read_request = staticmethod(ollama_request.read_request)
+    write_request = staticmethod(ollama_request.write_request)
+    add_system = staticmethod(ollama_messages.add_system)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> Answer:
-        return read_answer(doc)
-
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return write_answer(answer, reference, notes)
+    read_answer = staticmethod(ollama_answer.read_answer)
+    write_answer = staticmethod(ollama_answer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         """There is no count endpoint; an answer tells the length of its prompt."""
@@ -99,32 +81,18 @@ class Ollama(Wire):
         return {"models": [_model(card) for card in cards]}
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-    def reader(self) -> StreamReader:
-        return OllamaReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return OllamaWriter(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        return KEEP_ALIVE
+    reader = OllamaReader
+    writer = OllamaWriter
+    keep_alive = ollama_writer.KEEP_ALIVE
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return openai_chat_errors.read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return write_error(problem, request_id)
-
-    def error_event(self, problem: Problem, request_id: str) -> bytes:
-        return error_line(problem, request_id)
+    read_error = staticmethod(openai_chat_errors.read_error)
+    write_error = staticmethod(ollama_errors.write_error)
+    error_event = staticmethod(ollama_writer.error_event)
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
-    def glance(self, raw: bytes) -> Glance:
-        return glance(raw)
-
-    def tap(self) -> StreamTap:
-        return OllamaTap()
+    glance = staticmethod(ollama_answer.glance)
+    tap = OllamaTap
 
 
 def _model(card: ModelCard) -> Doc:

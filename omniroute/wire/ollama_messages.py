@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from omniroute.wire.codec import Position
 from omniroute.wire.content import source_of_url, text_of_source
 from omniroute.wire.conversation import (
     Audio,
@@ -275,11 +276,11 @@ _PARTS_OUT: dict[type, Callable[[Any, list[str], list[str], Notes], None]] = {
 }
 
 
-def add_system(doc: Doc, text: str, *, first: bool) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Put a system text before or after the system messages that begin a request."""
     messages = list(doc.get("messages") or [])
     leading = 0
     while leading < len(messages) and messages[leading].get("role") in ("system", "developer"):
         leading += 1
-    messages.insert(0 if first else leading, {"role": "system", "content": text})
+    messages.insert(0 if position == "prepend" else leading, {"role": "system", "content": text})
     doc["messages"] = messages

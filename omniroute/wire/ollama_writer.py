@@ -100,7 +100,7 @@ class OllamaWriter:
         out = self._flush(all=problem is None)
         self._over = True
         if problem is not None:
-            return out + error_line(problem)
+            return out + error_event(problem)
         last = write_finish(self._finish) | write_usage(self._usage or Usage())
         return out + self._line({"role": "assistant", "content": ""}, last)
 
@@ -206,6 +206,6 @@ KEEP_ALIVE = b" "
 """A blank before the next document: clients parse each line as JSON, and an empty one is none."""
 
 
-def error_line(problem: Problem, request_id: str = "") -> bytes:
+def error_event(problem: Problem, request_id: str = "") -> bytes:
     """The line that ends a stream which failed."""
     return line(encode(write_error(problem, request_id)))

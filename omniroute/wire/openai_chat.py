@@ -8,12 +8,11 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 
 from omniroute.declare import wire
-from omniroute.errors import Problem
 from omniroute.wire import (
     asked_usage,
     openai_chat_answer,
@@ -23,20 +22,8 @@ from omniroute.wire import (
     openai_chat_writer,
     openai_responses_request,
 )
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    NameRule,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
-)
-from omniroute.wire.conversation import Answer, Conversation, Doc, Notes
+from omniroute.wire.codec import Dialect, ModelCard, NameRule, Operation, Peek, Wire
+from omniroute.wire.conversation import Doc, Notes
 from omniroute.wire.openai_chat_parts import WIRE
 from omniroute.wire.rate_limit_headers import Family
 
@@ -59,6 +46,7 @@ class OpenAIChat(Wire):
     """OpenAI Chat Completions: `POST /chat/completions`."""
 
     name: ClassVar[str] = WIRE
+    paths: ClassVar[Mapping[Operation, str]] = {"chat": "/chat/completions"}
     wants_pairs: ClassVar[bool] = True
     limits: ClassVar[Family | None] = "openai"
     reasoning_keys: ClassVar[tuple[str, ...]] = ("reasoning_effort", "reasoning", "thinking")
@@ -66,7 +54,6 @@ class OpenAIChat(Wire):
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 40)
 
     # request in, request out ────────────────────────────────────────────────────────────────────
-
     def peek(self, raw: bytes) -> Peek:
         seen = _PEEKER.decode(raw)
         return Peek(seen.model, bool(seen.stream), not seen.messages and bool(seen.input))
@@ -76,25 +63,13 @@ class OpenAIChat(Wire):
         talk = openai_responses_request.read_request(doc)
         return openai_chat_request.write_request(talk, Dialect(model=talk.model, quirks=_OPENAI), Notes())
 
-    def read_request(self, doc: Doc) -> Conversation:
-        return openai_chat_request.read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return openai_chat_request.write_request(talk, dialect, notes)
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        openai_chat_request.add_system(doc, text, position)
-
-    def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        return "/chat/completions" if operation == "chat" else None
+    read_request = staticmethod(openai_chat_request.read_request)
+    write_request = staticmethod(openai_chat_request.write_request)
+    add_system = staticmethod(openai_chat_request.add_system)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-
-    def read_answer(self, doc: Doc) -> Answer:
-        return openai_chat_answer.read_answer(doc)
-
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return openai_chat_answer.write_answer(answer, reference, notes)
+    read_answer = staticmethod(openai_chat_answer.read_answer)
+    write_answer = staticmethod(openai_chat_answer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         tokens = doc.get("input_tokens")
@@ -107,38 +82,19 @@ class OpenAIChat(Wire):
         return {"object": "list", "data": [_model(card) for card in cards]}
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-
-    def reader(self) -> StreamReader:
-        return openai_chat_stream.Reader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return openai_chat_writer.Writer(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        return openai_chat_writer.KEEP_ALIVE
+    reader = openai_chat_stream.Reader
+    writer = openai_chat_writer.Writer
+    keep_alive = openai_chat_writer.KEEP_ALIVE
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return openai_chat_errors.read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return openai_chat_errors.write_error(problem, request_id)
-
-    def error_event(self, problem: Problem, request_id: str) -> bytes:
-        return openai_chat_writer.error_event(problem, request_id)
+    read_error = staticmethod(openai_chat_errors.read_error)
+    write_error = staticmethod(openai_chat_errors.write_error)
+    error_event = staticmethod(openai_chat_writer.error_event)
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
-
-    def glance(self, raw: bytes) -> Glance:
-        return openai_chat_answer.glance(raw)
-
-    def tap(self) -> StreamTap:
-        return openai_chat_stream.Tap()
-
-    def ask_for_usage(self, body: bytes) -> bytes | None:
-        return asked_usage.ask_for_usage(body)
+    glance = staticmethod(openai_chat_answer.glance)
+    tap = openai_chat_stream.Tap
+    ask_for_usage = staticmethod(asked_usage.ask_for_usage)
 
 
 def _model(card: ModelCard) -> Doc:

@@ -51,7 +51,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.wire.codec import Dialect
+from omniroute.wire.codec import Dialect, Position
 from omniroute.wire.conversation import (
     Conversation,
     Doc,
@@ -470,7 +470,7 @@ def _ask_for_json(output: OutputFormat) -> str:
     return f"Answer with one JSON object that fits this JSON Schema, and nothing else:\n{schema}"
 
 
-def add_system(doc: Doc, text: str, position: str) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Put a system text before or after the system texts at the start of `doc["messages"]`."""
     messages: list[Doc] = list(doc.get("messages") or [])
     leading = 0
@@ -484,7 +484,7 @@ def add_system(doc: Doc, text: str, position: str) -> None:
     doc["messages"] = messages
 
 
-def _with_text(content: Any, text: str, position: str) -> str | list[Any]:
+def _with_text(content: Any, text: str, position: Position) -> str | list[Any]:
     if isinstance(content, list):
         piece = {"type": "text", "text": text}
         return [piece, *content] if position == "prepend" else [*content, piece]

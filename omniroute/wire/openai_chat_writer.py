@@ -63,7 +63,7 @@ DONE = frame(b"[DONE]")
 KEEP_ALIVE = comment("keep-alive")
 
 
-def error_event(problem: Problem, request_id: str) -> bytes:
+def error_event(problem: Problem, request_id: str = "") -> bytes:
     """The event that tells a client of a failure in mid-stream, and the end of the stream."""
     return frame(msgspec.json.encode(write_error(problem, request_id))) + DONE
 
@@ -133,7 +133,7 @@ class Writer:
             return b""
         if problem is not None:
             self._closed = True
-            return error_event(problem, "")
+            return error_event(problem)
         out = self._begin("")
         for index, choice in self._choices.items():
             if not choice.finished:

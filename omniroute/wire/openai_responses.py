@@ -6,44 +6,29 @@ https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 
 from omniroute.declare import wire
 from omniroute.errors import Problem, UpstreamError
-from omniroute.wire.codec import (
-    Dialect,
-    Glance,
-    ModelCard,
-    NameRule,
-    Operation,
-    Peek,
-    Reference,
-    StreamReader,
-    StreamTap,
-    StreamWriter,
-    Wire,
+from omniroute.wire import (
+    openai_responses_errors,
+    openai_responses_glance,
+    openai_responses_request,
+    openai_responses_writer,
 )
-from omniroute.wire.conversation import Answer, Choice, Conversation, Doc, Notes, Part
-from omniroute.wire.openai_responses_errors import error_fields, failure_of, read_error, write_error
-from omniroute.wire.openai_responses_glance import ResponsesTap, glance
+from omniroute.wire.codec import ModelCard, NameRule, Operation, Wire
+from omniroute.wire.conversation import Answer, Choice, Doc, Part
+from omniroute.wire.openai_responses_errors import error_fields, failure_of
+from omniroute.wire.openai_responses_glance import ResponsesTap
 from omniroute.wire.openai_responses_items import read_output_item
 from omniroute.wire.openai_responses_object import read_finish, read_usage
 from omniroute.wire.openai_responses_reader import ResponsesReader
-from omniroute.wire.openai_responses_request import add_system, read_request, write_request
 from omniroute.wire.openai_responses_shapes import WIRE, objects, said, whole
-from omniroute.wire.openai_responses_writer import KEEP_ALIVE, ResponsesWriter, write_answer
+from omniroute.wire.openai_responses_writer import ResponsesWriter
 from omniroute.wire.rate_limit_headers import Family
 from omniroute.wire.sse import frame
-
-
-class _Asked(msgspec.Struct):
-    model: str
-    stream: bool | None = False
-
-
-_PATHS: dict[Operation, str] = {"chat": "/responses", "count_tokens": "/responses/input_tokens"}
 
 
 @wire("openai-responses")
@@ -51,6 +36,10 @@ class OpenAIResponses(Wire):
     """OpenAI's Responses API, with its items, encrypted reasoning and numbered events."""
 
     name: ClassVar[str] = WIRE
+    paths: ClassVar[Mapping[Operation, str]] = {
+        "chat": "/responses",
+        "count_tokens": "/responses/input_tokens",
+    }
     wants_pairs: ClassVar[bool] = True
     limits: ClassVar[Family | None] = "openai"
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
@@ -79,25 +68,11 @@ class OpenAIResponses(Wire):
     )
 
     # request in, request out ────────────────────────────────────────────────────────────────────
-
-    def peek(self, raw: bytes) -> Peek:
-        asked = msgspec.json.decode(raw, type=_Asked)
-        return Peek(asked.model, bool(asked.stream))
-
-    def read_request(self, doc: Doc) -> Conversation:
-        return read_request(doc)
-
-    def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
-        return write_request(talk, dialect, notes)
-
-    def add_system(self, doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
-        add_system(doc, text, position)
-
-    def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        return _PATHS.get(operation)
+    read_request = staticmethod(openai_responses_request.read_request)
+    write_request = staticmethod(openai_responses_request.write_request)
+    add_system = staticmethod(openai_responses_request.add_system)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-
     def read_answer(self, doc: Doc) -> Answer:
         """Raises `UpstreamError` for a response that failed, which is a 200 with `status: failed`."""
         problem = failure_of(doc)
@@ -115,8 +90,7 @@ class OpenAIResponses(Wire):
             service_tier=said(doc, "service_tier"),
         )
 
-    def write_answer(self, answer: Answer, reference: Reference, notes: Notes) -> Doc:
-        return write_answer(answer, reference, notes)
+    write_answer = staticmethod(openai_responses_writer.write_answer)
 
     def read_count(self, doc: Doc) -> int:
         return whole(doc.get("input_tokens"))
@@ -129,24 +103,13 @@ class OpenAIResponses(Wire):
         return {"object": "list", "data": data}
 
     # stream in, stream out ──────────────────────────────────────────────────────────────────────
-
-    def reader(self) -> StreamReader:
-        return ResponsesReader()
-
-    def writer(self, reference: Reference, notes: Notes) -> StreamWriter:
-        return ResponsesWriter(reference, notes)
-
-    @property
-    def keep_alive(self) -> bytes:
-        return KEEP_ALIVE
+    reader = ResponsesReader
+    writer = ResponsesWriter
+    keep_alive = openai_responses_writer.KEEP_ALIVE
 
     # errors ─────────────────────────────────────────────────────────────────────────────────────
-
-    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem:
-        return read_error(status, headers, body)
-
-    def write_error(self, problem: Problem, request_id: str) -> Doc:
-        return write_error(problem, request_id)
+    read_error = staticmethod(openai_responses_errors.read_error)
+    write_error = staticmethod(openai_responses_errors.write_error)
 
     def error_event(self, problem: Problem, request_id: str) -> bytes:
         """The `error` event alone: a failed response would have to repeat an id that only the upstream knows."""
@@ -154,12 +117,8 @@ class OpenAIResponses(Wire):
         return frame(msgspec.json.encode(event), "error")
 
     # glances ────────────────────────────────────────────────────────────────────────────────────
-
-    def glance(self, raw: bytes) -> Glance:
-        return glance(raw)
-
-    def tap(self) -> StreamTap:
-        return ResponsesTap()
+    glance = staticmethod(openai_responses_glance.glance)
+    tap = ResponsesTap
 
 
 def _logprobs(items: list[Doc]) -> Doc | None:

@@ -14,9 +14,9 @@ The default is what OpenAI takes; what other servers need is a quirk of the `Dia
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from omniroute.wire.codec import Dialect
+from omniroute.wire.codec import Dialect, Position
 from omniroute.wire.content import effort_of
 from omniroute.wire.conversation import (
     Conversation,
@@ -407,7 +407,7 @@ def _write_extras(doc: Doc, talk: Conversation, notes: Notes) -> None:
 # ── system texts ─────────────────────────────────────────────────────────────────────────────────
 
 
-def add_system(doc: Doc, text: str, position: Literal["prepend", "append"]) -> None:
+def add_system(doc: Doc, text: str, position: Position) -> None:
     """Into `instructions`, which come first; behind the system messages that lead `input`, if there are any."""
     old = doc.get("instructions")
     before = old if isinstance(old, str) else ""
