@@ -36,7 +36,8 @@ class Scripted:
     """One answer of a fake provider: `json` or `body` when plain, `chunks` when streamed.
 
     `pause` seconds before the head, `between` before each chunk; `cut` closes the connection after the chunks without
-    a proper end; `hang` keeps it open without a word until the client leaves.
+    a proper end; `hang` keeps it open without a word until the client leaves; `gate` is waited for before a plain answer,
+    and before the last chunk of a stream.
     """
 
     status: int = 200
@@ -49,6 +50,7 @@ class Scripted:
     between: float = 0.0
     cut: bool = False
     hang: bool = False
+    gate: asyncio.Event | None = None
 
 
 @dataclass
@@ -121,15 +123,19 @@ class FakeUpstream:
             await asyncio.sleep(scripted.pause)
         headers = dict(scripted.headers)
         if scripted.chunks is None:
+            await _passed(scripted.gate)
             body = _body(scripted)
             headers.setdefault("Content-Type", scripted.content_type or "application/json")
             return web.Response(status=scripted.status, body=body, headers=headers)
         headers.setdefault("Content-Type", scripted.content_type or "text/event-stream")
         response = web.StreamResponse(status=scripted.status, headers=headers)
         await response.prepare(request)
-        for chunk in scripted.chunks:
+        last = len(scripted.chunks) - 1
+        for number, chunk in enumerate(scripted.chunks):
             if scripted.between:
                 await asyncio.sleep(scripted.between)
+            if number == last:
+                await _passed(scripted.gate)
             await response.write(chunk.encode() if isinstance(chunk, str) else chunk)
         if scripted.hang:
             await asyncio.Event().wait()
@@ -138,6 +144,11 @@ class FakeUpstream:
             return response
         await response.write_eof()
         return response
+
+
+async def _passed(gate: asyncio.Event | None) -> None:
+    if gate is not None:
+        await gate.wait()
 
 
 def _body(scripted: Scripted) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -11,6 +12,18 @@ from tests.support import properties
 from tests.support.redis_server import RedisServer
 
 properties.begin()
+
+
+def pytest_configure() -> None:
+    """Nothing of what is collected is garbage: thousands of tests, and all that they import."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The collector leaves it alone for good, and looks only at what tests make."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

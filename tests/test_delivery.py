@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from omniroute.reference.commands import verbs
 from omniroute.registry import load as load_registry
 from omniroute.testing import FakeUpstream, Scripted, gateway
 from tests.support.answers import call, chat_stream
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "examples"
@@ -253,9 +253,7 @@ def nginx() -> str:
 @asynccontextmanager
 async def behind_nginx(url: str, folder: Path) -> AsyncIterator[str]:
     """The server block of the example on a free port, without TLS, before a gateway."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     block = (FOLDER / "nginx/nginx.conf").read_text("utf-8")
     block = block.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};").replace("http2 on;", "")
     block = re.sub(r"^\s*ssl_.*$", "", block, flags=re.MULTILINE)
@@ -282,7 +280,7 @@ async def behind_nginx(url: str, folder: Path) -> AsyncIterator[str]:
 
 
 async def listening(port: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 
 import pytest
 
 from omniroute.cli.main import main
 from omniroute.testing import FakeUpstream, Scripted, gateway
+from tests.support.ports import free_port
 
 CONFIG = """\
 version: 1
@@ -24,12 +25,8 @@ providers:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
-    """One that is free, as far as one can know."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        number: int = found.getsockname()[1]
-    yield number
+def port() -> int:
+    return free_port()
 
 
 def checked(capsys: pytest.CaptureFixture[str], path: Path, *args: str) -> tuple[int, dict[str, list[str]]]:
@@ -54,12 +51,18 @@ def test_a_healthy_one(tmp_path: Path, capsys: pytest.CaptureFixture[str], port:
     assert "lab-secret" not in capsys.readouterr().out
 
 
+def _hang_up(listener: socket.socket) -> None:
+    """Take one connection and close it without a word."""
+    listener.accept()[0].close()
+
+
 def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "omniroute.yaml"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         number = other.getsockname()[1]
         other.listen()
+        threading.Thread(target=_hang_up, args=(other,), daemon=True).start()
         path.write_text(CONFIG.replace("PORT", str(number)).replace("URL", "http://lab.example"), "utf-8")
         code, found = checked(capsys, path)
     assert code == 1

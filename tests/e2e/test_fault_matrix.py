@@ -30,6 +30,9 @@ from omniroute.upstream.transport import Transport
 from omniroute.wire.sse import EventSplitter
 from tests.support.answers import WIRES, call
 
+FAULTY = int(os.environ.get("OMNIROUTE_FAULTY", "2200"))
+"""Requests that all go wrong and must leave nothing behind; `OMNIROUTE_FAULTY=10000` is the long run."""
+
 TEXT = "This is what the client said"
 SAID = 'You said: "This is what the client said".'
 
@@ -111,7 +114,7 @@ def provider(name: str, cell: Cell, base: str, fault: str) -> str:
     auth: none
     faults: [{fault}]
     retry: {{attempts: 1}}
-    timeouts: {{connect: 2s, {"first_byte" if cell.stream else "total"}: {first}, idle: {"150ms" if "1h" in fault else "30s"}}}
+    timeouts: {{connect: {"150ms" if "connect: timeout" in fault else "30s"}, {"first_byte" if cell.stream else "total"}: {first}, idle: {"150ms" if "1h" in fault else "30s"}}}
     models: {{demo: {{}}, demo-fast: {{}}}}
 """
 
@@ -184,7 +187,7 @@ ERROR_EVENTS = {
 
 async def settled(running: Running) -> None:
     """Until no request is left on a gateway."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while running.gateway.runtime.generation.running:  # noqa: ASYNC110  # a count has no event
             await asyncio.sleep(0.01)
 
@@ -389,7 +392,7 @@ combos: {{c: [bad/demo-fast, worse/demo-fast]}}
 
 
 @pytest.mark.timeout(240)
-def test_ten_thousand_faulty_requests_leave_nothing_behind() -> None:
+def test_thousands_of_faulty_requests_leave_nothing_behind() -> None:
     statuses: Counter[int] = Counter()
     attempts: Counter[str] = Counter()
 
@@ -405,24 +408,24 @@ def test_ten_thousand_faulty_requests_leave_nothing_behind() -> None:
 
     async def main() -> tuple[int, int, int]:
         gw, asking = in_process(seed=7)
-        await rounds(gw, asking, 1_000)
+        await rounds(gw, asking, 600)
         gc.collect()
         objects = len(gc.get_objects())
         tracemalloc.start()
         memory = tracemalloc.get_traced_memory()[0]
-        await rounds(gw, asking, 500)
+        await rounds(gw, asking, 200)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - memory
         tracemalloc.stop()
-        await rounds(gw, asking, 8_500)
+        await rounds(gw, asking, FAULTY)
         gc.collect()
         assert gw.generation.running == 0
         return len(gc.get_objects()) - objects, grown, len(asyncio.all_tasks())
 
     objects, grown, tasks = virtual_time.run(main())
-    assert sum(statuses.values()) == 10_000
-    assert attempts["all"] > 10_000
+    assert sum(statuses.values()) == FAULTY + 800
+    assert attempts["all"] > FAULTY
     assert len(statuses) > 5
     assert tasks == 1
-    assert objects < 2_000
-    assert grown < 500_000
+    assert objects < 1_000, "less than half an object a request"
+    assert grown < 400_000

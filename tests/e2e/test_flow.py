@@ -59,7 +59,7 @@ async def test_a_client_that_does_not_read_holds_the_upstream_back(wire: str) ->
             before = -1
             while before != up.sent:
                 before = up.sent
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.1)
             # What is on its way lies in socket buffers (a few MB each on loopback) and two small ones of ours.
             assert up.sent < 40 * MEGABYTE
             answer.close()
@@ -69,11 +69,11 @@ async def test_a_client_that_does_not_read_holds_the_upstream_back(wire: str) ->
 async def test_a_silent_stream_is_kept_alive(wire: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pump = stream.Stream.pump
 
-    async def often(self: stream.Stream, client: stream.Client, every: float = 0.05) -> None:
+    async def often(self: stream.Stream, client: stream.Client, every: float = 0.02) -> None:
         await pump(self, client, every)
 
     monkeypatch.setattr(stream.Stream, "pump", often)
-    slow = Scripted(chunks=chat_stream("one", "two"), between=0.2)
+    slow = Scripted(chunks=chat_stream("one", "two"), between=0.08)
     async with FakeUpstream([slow]) as up, gateway(CONFIG.format(url=up.url)) as gw:
         path, body = call(wire, "up/m", stream=True)
         async with aiohttp.ClientSession() as session, session.post(gw.url + path, json=body) as answer:

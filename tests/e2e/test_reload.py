@@ -13,6 +13,7 @@ import pytest
 from omniroute.engine.watch import Watcher
 from omniroute.testing import FakeUpstream, Running, Scripted, gateway
 from tests.support.answers import call, chat_stream, error, responder
+from tests.support.waiting import until
 
 CONFIG = """version: 1
 providers:
@@ -32,7 +33,7 @@ async def post(gw: Running, path: str, body: Any = None) -> tuple[int, Any]:
         return answer.status, await answer.json()
 
 
-async def serving(gw: Running, what: str, seconds: float = 8.0) -> None:
+async def serving(gw: Running, what: str, seconds: float = 30.0) -> None:
     """Until the combo `main` leads to `what`."""
     assert await gw.gateway.runtime.until(lambda g: _target(gw) == what, seconds)
 
@@ -101,10 +102,10 @@ providers:
             write(tmp_path / "parts" / "a.yaml", "combos: {main: [up/two]}\n")
             await serving(gw, "up/two")
             write(tmp_path / "parts" / "b.yaml", "combos: {other: [up/three]}\n")
-            assert await gw.gateway.runtime.until(lambda g: g.directory.find("other") is not None, 8)
+            assert await gw.gateway.runtime.until(lambda g: g.directory.find("other") is not None, 30)
             generation = gw.gateway.runtime.generation.number
             write(key, "second\n")
-            assert await gw.gateway.runtime.until(lambda g: g.number > generation, 8)
+            assert await gw.gateway.runtime.until(lambda g: g.number > generation, 30)
             await post(gw, *call("openai-chat", "main"))
             assert [s.headers["authorization"] for s in up.requests] == ["Bearer first", "Bearer second"]
 
@@ -157,7 +158,8 @@ async def test_state_survives_a_reload_until_what_it_is_about_changes() -> None:
 
 
 async def test_a_request_ends_on_the_generation_that_it_began_with() -> None:
-    slow = Scripted(chunks=chat_stream("a", "b", "c"), between=0.1)
+    goes_on = asyncio.Event()
+    slow = Scripted(chunks=chat_stream("a", "b", "c"), gate=goes_on)
     async with FakeUpstream([slow]) as up, gateway(CONFIG.format(url=up.url, model="one")) as gw:
         path, body = call("openai-chat", "main", stream=True)
         async with aiohttp.ClientSession() as session, session.post(gw.url + path, json=body) as answer:
@@ -165,8 +167,9 @@ async def test_a_request_ends_on_the_generation_that_it_began_with() -> None:
             await gw.gateway.runtime.reload()
             assert answer.headers["X-OmniRoute-Config"].startswith("1-")
             assert [d["running"] for d in (await get(gw, "/-/state"))["draining"]] == [1]
+            goes_on.set()
             assert "[DONE]" in await answer.text()
-        assert (await get(gw, "/-/state"))["draining"] == []
+        await until(lambda: not gw.gateway.runtime.draining)
 
 
 async def test_wait_blocks_until_a_configuration_serves() -> None:
@@ -174,7 +177,7 @@ async def test_wait_blocks_until_a_configuration_serves() -> None:
         assert (await get(gw, "/-/wait?hash=beef&timeout=0.1"))["serves"] is False
         write(gw.path, CONFIG.format(url="http://127.0.0.1:9", model="two"))
         tag = (await gw.gateway.runtime.reload()).generation
-        assert (await get(gw, f"/-/wait?hash={tag.partition('-')[2]}&timeout=5"))["serves"] is True
+        assert (await get(gw, f"/-/wait?hash={tag.partition('-')[2]}&timeout=30"))["serves"] is True
 
 
 async def test_twenty_streams_while_the_file_is_rewritten_fifty_times() -> None:

@@ -25,7 +25,7 @@ from omniroute.testing import FakeUpstream, Running, Scripted, Seen, gateway
 from tests.support.answers import call, chat, chat_stream
 from tests.support.git import commit, git
 
-RELOADS = int(os.environ.get("OMNIROUTE_STORM", "60"))
+RELOADS = int(os.environ.get("OMNIROUTE_STORM", "40"))
 CLIENTS = 60
 WORDS = [f"word{n} " for n in range(20)]
 WIRES = ("openai-chat", "anthropic-messages", "gemini")
@@ -274,4 +274,4 @@ async def test_every_way_is_seen_without_being_told(tmp_path: Path) -> None:
     async with gateway(config, folder=tmp_path, watch=True) as gw:
         for way, change in WAYS.items():
             change(tmp_path, 1)
-            assert await gw.gateway.runtime.until(lambda g, way=way: f"{way}-1" in g.directory.aliases, 20)
+            assert await gw.gateway.runtime.until(lambda g, way=way: f"{way}-1" in g.directory.aliases, 40)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from omniroute.state.state import State
 from omniroute.testing import FakeUpstream, Running, Scripted, gateway
 from tests.support.answers import call, chat, error, responder
 from tests.support.http import get, post
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
 
 ADMIN = {"x-api-key": "root"}
 ME = {"x-api-key": "k"}
@@ -44,11 +47,16 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @contextlib.asynccontextmanager
 async def both(
-    server: RedisServer, up: FakeUpstream, *, key: str = "", provider: str = "x-nothing: 0"
+    server: RedisServer,
+    up: FakeUpstream,
+    *,
+    key: str = "",
+    provider: str = "x-nothing: 0",
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[tuple[Running, Running]]:
     store = f"{server.url}?prefix={uuid4().hex}"
     text = CONFIG.format(store=store, url=up.url, key=key, provider=provider)
-    async with gateway(text) as here, gateway(text) as there:
+    async with gateway(text, state=State(clock)) as here, gateway(text, state=State(clock)) as there:
         yield here, there
 
 
@@ -63,9 +71,7 @@ async def shown(gw: Running) -> dict[str, Any]:
 
 async def soon(holds: Callable[[], Awaitable[bool]]) -> None:
     """What one tells reaches the other within some 50 ms."""
-    async with asyncio.timeout(5):
-        while not await holds():  # noqa: ASYNC110  # it is another process, as it were: there is nothing to wait for
-            await asyncio.sleep(0.02)
+    await until(holds)
 
 
 async def test_a_limit_of_requests_is_one_limit(redis_server: RedisServer) -> None:
@@ -81,11 +87,13 @@ async def _requests(gw: Running, count: int) -> bool:
 
 
 async def test_a_limit_of_requests_at_once_is_one_limit(redis_server: RedisServer) -> None:
-    async with FakeUpstream(lambda seen: Scripted(json=chat(), pause=0.8)) as up:
+    goes_on = asyncio.Event()
+    async with FakeUpstream([Scripted(json=chat(), gate=goes_on)]) as up:
         async with both(redis_server, up, key=", limits: {concurrency: 1}") as (here, there):
             running = asyncio.ensure_future(ask(here))
             await soon(lambda: _running(there, 1))
             assert await ask(there) == 429
+            goes_on.set()
             assert await running == 200
             await soon(lambda: _running(there, 0))
             assert await ask(there) == 200
@@ -127,8 +135,12 @@ async def test_a_rolling_quota_begins_for_both(redis_server: RedisServer) -> Non
 
 async def test_a_breaker_opens_and_closes_for_both(redis_server: RedisServer) -> None:
     async with FakeUpstream([error(500), error(500), Scripted(json=chat())]) as up:
-        breaker = "breaker: {failures: 2, open: 300ms}"
-        async with both(redis_server, up, provider=breaker) as (here, there):
+        breaker = "breaker: {failures: 2, open: 30s}"
+        passed = 0.0
+        async with both(redis_server, up, provider=breaker, clock=lambda: time.time() + passed) as (
+            here,
+            there,
+        ):
             await ask(here)
 
             async def is_open() -> bool:
@@ -138,7 +150,7 @@ async def test_a_breaker_opens_and_closes_for_both(redis_server: RedisServer) ->
             assert await ask(there) == 503
             assert len(up.requests) == 2, "what opened there sends nothing from here"
             await post(here, "/-/state/reset?kind=cooldown", {}, **ADMIN)
-            await asyncio.sleep(0.35)
+            passed = 31.0
             assert await ask(here) == 200
 
             async def is_closed() -> bool:
@@ -154,7 +166,9 @@ async def test_a_session_stays_where_it_is(redis_server: RedisServer) -> None:
             path, body = call("openai-chat", "sticky")
             return (await post(gw, path, body, **ME, **{"x-session": session}))[2]["X-OmniRoute-Target"]
 
+        heard: set[str] = set()
+        there.gateway.state.shared.watch("sticky/", lambda change: heard.add(change.key))
         first = {name: await served(here, name) for name in ("a", "b", "c", "d")}
         assert set(first.values()) == {"one/m", "one/n"}
-        await asyncio.sleep(0.3)
+        await until(lambda: len(heard) == len(first))
         assert {name: await served(there, name) for name in first} == first

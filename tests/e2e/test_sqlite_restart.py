@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ import pytest
 
 from omniroute.testing import FakeUpstream, Scripted
 from tests.support.answers import call, chat
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 CONFIG = """
@@ -47,9 +47,7 @@ class Served:
     """`omniroute serve` in a process of its own."""
 
     def __init__(self, folder: Path, upstream: str, workers: int) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._folder = folder
         (folder / "omniroute.yaml").write_text(CONFIG.format(port=port, workers=workers, url=upstream))

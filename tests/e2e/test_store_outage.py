@@ -167,7 +167,7 @@ async def test_a_redis_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
             began = loop.time()
             for _ in range(20):
                 assert (await post(a, *call("openai-chat", "up/m")))[0] == 200
-            assert loop.time() - began < 2.0
+            assert loop.time() - began < 10
             await until(standing("away", a))
             redis.pause(signal.SIGCONT)
             await until(standing("connected", a))

@@ -4,7 +4,6 @@ queues."""
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from omniroute.state.state import State
 from omniroute.testing import FakeUpstream, Running, Scripted, gateway, sse
 from tests.support.answers import WIRES, call, chat, chat_chunk, chat_stream, error, responder
 from tests.support.http import get, post
+from tests.support.waiting import until
 
 TWO_ACCOUNTS = """
 providers:
@@ -21,7 +21,7 @@ providers:
     base_url: {one}/v1
     strategy: {strategy}
     retry: {{wait: 1ms}}
-    timeouts: {{first_byte: 300ms, idle: 300ms}}
+    timeouts: {{first_byte: {first}, idle: {idle}}}
     accounts: {{a: {{key: key-a}}, b: {{key: key-b}}}}
     models: [m]
   two: {{format: openai-chat, base_url: "{two}/v1", accounts: {{c: {{key: key-c}}}}, models: [m]}}
@@ -37,8 +37,14 @@ class Clock:
         return self.now
 
 
-def config(one: FakeUpstream, two: FakeUpstream | None = None, strategy: str = "fill-first") -> str:
-    return TWO_ACCOUNTS.format(one=one.url, two=(two or one).url, strategy=strategy)
+def config(
+    one: FakeUpstream,
+    two: FakeUpstream | None = None,
+    strategy: str = "fill-first",
+    first: str = "30s",
+    idle: str = "30s",
+) -> str:
+    return TWO_ACCOUNTS.format(one=one.url, two=(two or one).url, strategy=strategy, first=first, idle=idle)
 
 
 def key(seen: Any) -> str:
@@ -118,38 +124,39 @@ SILENT: dict[str, list[str]] = {
 async def test_11_a_stream_without_content_fails_over(name: str, wire: str) -> None:
     zombie = Scripted(chunks=SILENT[name], hang=name != "empty-and-done")
     async with FakeUpstream([zombie]) as one, FakeUpstream(responder("alive")) as two:
-        async with gateway(config(one, two)) as gw:
+        first = "100ms" if zombie.hang else "30s"
+        async with gateway(config(one, two, first=first)) as gw:
             status, text, headers = await post(gw, *call(wire, "both", stream=True))
     assert (status, headers["X-OmniRoute-Target"], "alive" in text) == (200, "two/m", True)
 
 
-@pytest.mark.parametrize("wire", WIRES)
-async def test_12_a_model_that_thinks_for_long_is_not_cut(wire: str) -> None:
+async def test_12_a_model_that_thinks_for_long_is_not_cut() -> None:
     """Comments of the upstream are signs of life: longer than `idle` between two words is fine with them."""
-    pings = [": still thinking\n\n"] * 8
+    pings = [": still thinking\n\n"] * 15
     chunks = [
         *sse(chat_chunk({"reasoning_content": "hm"})),
         *pings,
         *sse(chat_chunk({"content": "done"}), chat_chunk({}, "stop"), done=True),
     ]
-    async with FakeUpstream([Scripted(chunks=chunks, between=0.08)]) as up, gateway(config(up)) as gw:
-        status, text, _ = await post(gw, *call(wire, "one/m", stream=True))
-    broken = '"error":{' in text or "event: error" in text
-    assert (status, "done" in text, broken) == (200, True, False)
+    async with FakeUpstream([Scripted(chunks=chunks, between=0.06)]) as up:
+        async with gateway(config(up, idle="700ms")) as gw:
+            asking = [post(gw, *call(wire, "one/m", stream=True)) for wire in WIRES]
+            for status, text, _ in await asyncio.gather(*asking):
+                broken = '"error":{' in text or "event: error" in text
+                assert (status, "done" in text, broken) == (200, True, False)
 
 
 @pytest.mark.parametrize("how", ["cut", "stall"])
 @pytest.mark.parametrize("wire", WIRES)
 async def test_13_a_stream_that_breaks_off_ends_with_an_error_event(wire: str, how: str) -> None:
     broken = Scripted(chunks=sse(chat_chunk({"content": "half a"})), cut=how == "cut", hang=how == "stall")
-    began = time.monotonic()
-    async with FakeUpstream([broken]) as up, gateway(config(up)) as gw:
+    idle = "150ms" if how == "stall" else "30s"
+    async with FakeUpstream([broken]) as up, gateway(config(up, idle=idle)) as gw:
         status, text, _ = await post(gw, *call(wire, "one/m", stream=True))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             if how == "stall":
                 await up.requests[0].left.wait()
     assert (status, "half a" in text, "error" in text) == (200, True, True)
-    assert time.monotonic() - began < 5
 
 
 async def test_14_every_message_stop_has_its_message_start() -> None:
@@ -267,8 +274,7 @@ def limited(up: FakeUpstream, limits: str, account: str = "") -> str:
 
 
 async def test_29_nobody_waits_for_ever() -> None:
-    began = time.monotonic()
-    reached = asyncio.Event()
+    loop, reached = asyncio.get_running_loop(), asyncio.Event()
 
     def script(seen: Any) -> Scripted:
         reached.set()
@@ -277,12 +283,13 @@ async def test_29_nobody_waits_for_ever() -> None:
     async with FakeUpstream(script) as up:
         async with gateway(limited(up, "{concurrency: 1, queue: {size: 5, wait: 300ms}}")) as gw:
             stuck = asyncio.ensure_future(post(gw, *call("openai-chat", "one/m"), **{"x-api-key": "kx"}))
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(10):
                 await reached.wait()
+            began = loop.time()
             assert await ask(gw, **{"x-api-key": "ky"}) == 429
+            assert 0.3 <= loop.time() - began < 20
             stuck.cancel()
             await asyncio.gather(stuck, return_exceptions=True)
-    assert 0.25 < time.monotonic() - began < 3
 
 
 async def test_29_waiting_is_all_that_the_queue_counts() -> None:
@@ -293,10 +300,12 @@ async def test_29_waiting_is_all_that_the_queue_counts() -> None:
 
 
 async def test_29_without_limits_nothing_is_serialised() -> None:
-    async with FakeUpstream(lambda seen: Scripted(json=chat(), pause=0.3)) as up, gateway(config(up)) as gw:
-        began = time.monotonic()
-        assert await asyncio.gather(*[ask(gw) for _ in range(10)]) == [200] * 10
-    assert time.monotonic() - began < 2
+    goes_on = asyncio.Event()
+    async with FakeUpstream([Scripted(json=chat(), gate=goes_on)]) as up, gateway(config(up)) as gw:
+        asking = [asyncio.ensure_future(ask(gw)) for _ in range(10)]
+        await until(lambda: len(up.requests) == 10)
+        goes_on.set()
+        assert await asyncio.gather(*asking) == [200] * 10
 
 
 async def test_29_limits_hold_at_every_level() -> None:
@@ -325,7 +334,7 @@ async def test_29_one_key_does_not_starve_another() -> None:
                 post(gw, *call("openai-chat", "one/m", text="many"), **{"x-api-key": "kx"}) for _ in range(20)
             ]
             flood = [asyncio.ensure_future(each) for each in many]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await third.wait()
             await post(gw, *call("openai-chat", "one/m", text="few"), **{"x-api-key": "ky"})
             await asyncio.gather(*flood)

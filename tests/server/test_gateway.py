@@ -18,6 +18,7 @@ from omniroute.testing import FakeUpstream, Running, gateway
 from omniroute.wire.bridge import CrossTap
 from tests.support.answers import call, responder
 from tests.support.http import get, post, post_raw
+from tests.support.ports import free_port
 
 CONFIG = 'providers: {{up: {{format: openai-chat, base_url: "{url}/v1", accounts: {{a: {{key: k}}}}}}}}'
 
@@ -152,7 +153,7 @@ async def test_a_start_that_fails_lets_go_of_its_listeners(tmp_path: Path) -> No
         file = tmp_path / "omniroute.yaml"
         file.write_text(
             "version: 1\nproviders: {demo: {}}\n"
-            f"server: {{listen: '127.0.0.1:0', admin: '127.0.0.1:{taken.getsockname()[1]}'}}\n"
+            f"server: {{listen: '127.0.0.1:{free_port()}', admin: '127.0.0.1:{taken.getsockname()[1]}'}}\n"
         )
         served = Gateway(file, env={}, watch=False)
         with pytest.raises(OSError):

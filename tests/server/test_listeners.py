@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,12 +23,9 @@ from omniroute.errors import ConfigError
 from omniroute.server.gateway import Gateway
 from omniroute.testing import FakeUpstream, Scripted, gateway
 from tests.support.answers import call, chat_stream
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+from tests.support.http import post
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:
@@ -175,6 +171,8 @@ async def test_limits_of_headers_and_connections() -> None:
         for _, writer in idle:
             writer.close()
             await writer.wait_closed()
-        await asyncio.sleep(0.05)
-        async with session.post(gw.url + path, json=body) as answer:
-            assert answer.status == 200
+
+        async def served() -> bool:
+            return (await post(gw, path, body))[0] == 200
+
+        await until(served)

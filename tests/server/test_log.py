@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import time
+import threading
 
 from omniroute.pipeline.record import Record
 from omniroute.server.log import LogSink, console_line
 from omniroute.testing import gateway
+from tests.support.waiting import until
 
 
 def record(**fields: object) -> Record:
@@ -28,21 +28,21 @@ async def test_an_output_that_is_closed_fails_nothing() -> None:
 
 
 async def test_a_slow_output_holds_up_nobody_and_gets_all() -> None:
+    writing, free = threading.Event(), threading.Event()
+
     class Slow(io.StringIO):
         def write(self, text: str) -> int:
-            time.sleep(0.4)
+            writing.set()
+            assert free.wait(20), "the loop was held up: it could not let this go on"
             return super().write(text)
 
     out = Slow()
     sink = LogSink(out)
     sink.write(record())
-    loop = asyncio.get_running_loop()
-    longest, last = 0.0, loop.time()
-    while not out.getvalue():
-        await asyncio.sleep(0.01)
-        longest, last = max(longest, loop.time() - last), loop.time()
-    assert longest < 0.3
+    await until(writing.is_set)
     sink.write(record(id="y"))
+    assert out.getvalue() == ""
+    free.set()
     sink.flush()
     assert out.getvalue().count("\n") == 2
 

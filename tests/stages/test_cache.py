@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -22,6 +22,7 @@ from omniroute.testing import FakeUpstream, Running, Scripted, Seen, gateway
 from omniroute.wire.bridge import SPLITTERS, read_answer
 from omniroute.wire.recast import Collected
 from tests.support.answers import WIRES, call, chat, chat_chunk, chat_stream, error, responder, sse
+from tests.support.waiting import until
 
 UP = "{{format: openai-chat, base_url: '{url}/v1', retry: {{attempts: 1}}, accounts: {{a: {{key: k}}}}}}"
 PIPELINE = "pipelines: {{chat: {{endpoints: [chat], stages: [auth, filter, {cache}, route, translate, retry, log]}}}}"
@@ -73,8 +74,14 @@ class World:
 
     async def called(self) -> None:
         """Until the upstream has been called."""
-        while not self.asked:  # noqa: ASYNC110  # a fake upstream has no event for it
-            await asyncio.sleep(0.01)
+        await until(lambda: self.asked)
+
+    async def under_way(self, count: int) -> None:
+        """Until so many requests are in the gateway, and those before them wait for the upstream."""
+        await self.called()
+        await until(lambda: self.gw.gateway.runtime.generation.running == count)
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     @property
     def asked(self) -> int:
@@ -185,11 +192,13 @@ async def test_the_same_key_for_another_request_is_refused_in_the_client_s_forma
 
 
 async def test_another_request_is_refused_also_while_the_first_is_under_way() -> None:
-    async with world([Scripted(json=chat(), pause=0.2)]) as w:
+    goes_on = asyncio.Event()
+    async with world([Scripted(json=chat(), gate=goes_on)]) as w:
         first = asyncio.ensure_future(w.ask(Idempotency_Key="k1"))
-        await asyncio.sleep(0.05)
+        await w.called()
         refused = await w.ask(text="something else", Idempotency_Key="k1")
         assert refused.status == 422
+        goes_on.set()
         assert (await first).status == 200
 
 
@@ -272,12 +281,16 @@ async def test_a_joiner_gets_the_events_so_far_and_then_the_live_ones(wire: str)
 @plain_and_stream
 async def test_the_first_may_leave(stream: bool) -> None:
     """Its answer goes on for who has joined, who also pays for it."""
-    async with world(slowly("one ", "two ", "three")) as w:
+    goes_on = asyncio.Event()
+    whole = Scripted(chunks=chat_stream("one ", "two ", "three")) if stream else Scripted(json=chat("three"))
+    async with world([replace(whole, gate=goes_on)]) as w:
         first = asyncio.ensure_future(w.ask(stream=stream, Idempotency_Key="k1"))
         await w.called()
         second = asyncio.ensure_future(w.ask(stream=stream, Idempotency_Key="k1"))
-        await asyncio.sleep(0.06)
+        await w.under_way(2)
         first.cancel()
+        await w.gw.recorded(1)
+        goes_on.set()
         answer = await second
         assert answer.status == 200 and b"three" in answer.body
         assert w.asked == 1
@@ -297,14 +310,13 @@ async def test_when_all_have_left_the_upstream_is_let_go(stream: bool) -> None:
     hangs = Scripted(chunks=chat_stream("one")[:2], hang=True) if stream else Scripted(json=chat(), pause=30)
     async with world([hangs]) as w:
         asking = [asyncio.ensure_future(w.ask(stream=stream, Idempotency_Key="k1")) for _ in range(3)]
-        await w.called()
-        await asyncio.sleep(0.05)
+        await w.under_way(3)
         for one in asking[:2]:
             one.cancel()
-        await asyncio.sleep(0.05)
+        await w.gw.recorded(2)
         assert not w.up.requests[0].left.is_set()
         asking[2].cancel()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await w.up.requests[0].left.wait()
         await w.gw.recorded(3)
         assert {r.error for r in w.gw.records} == {"client_gone"}
@@ -315,10 +327,13 @@ async def test_when_all_have_left_the_upstream_is_let_go(stream: bool) -> None:
 
 
 async def test_joiners_share_an_error_and_the_next_tries_anew() -> None:
-    async with world(
-        [Scripted(status=400, json={"error": {"message": "no"}}, pause=0.1), Scripted(json=chat())]
-    ) as w:
-        answers = await asyncio.gather(*[w.ask(Idempotency_Key="k1") for _ in range(5)])
+    goes_on = asyncio.Event()
+    refused = Scripted(status=400, json={"error": {"message": "no"}}, gate=goes_on)
+    async with world([refused, Scripted(json=chat())]) as w:
+        asking = [asyncio.ensure_future(w.ask(Idempotency_Key="k1")) for _ in range(5)]
+        await w.under_way(5)
+        goes_on.set()
+        answers = await asyncio.gather(*asking)
         assert {a.status for a in answers} == {400}
         assert w.asked == 1
         assert (await w.ask(Idempotency_Key="k1")).status == 200
@@ -367,22 +382,21 @@ async def test_an_answer_is_charged_once_whoever_is_left(stream: bool) -> None:
     usage = {**chat_chunk({}), "choices": [], "usage": chat()["usage"]}
     chunks = sse(*[chat_chunk({"content": w}) for w in "abcdef"], chat_chunk({}, "stop"), usage, done=True)
 
-    def script(seen: Seen) -> Scripted:
-        return (
-            Scripted(chunks=chunks, between=0.05)
-            if seen.json.get("stream")
-            else Scripted(json=chat(), pause=0.3)
-        )
-
-    async with world(script, more="keys: {one: {key: k1, budget: {usd: 1, per: day}}}", up=priced) as w:
+    goes_on = asyncio.Event()
+    whole = Scripted(chunks=chunks) if stream else Scripted(json=chat())
+    async with world(
+        [replace(whole, gate=goes_on)], more="keys: {one: {key: k1, budget: {usd: 1, per: day}}}", up=priced
+    ) as w:
         asking = []
         for _ in range(3):
             asking.append(
                 asyncio.ensure_future(w.ask(stream=stream, Idempotency_Key="k", Authorization="Bearer k1"))
             )
             await w.called()
-        await asyncio.sleep(0.1)
+        await w.under_way(3)
         asking[0].cancel()
+        await w.gw.recorded(1)
+        goes_on.set()
         answers = await asyncio.gather(*asking[1:])
         assert {a.status for a in answers} == {200}
         await w.gw.recorded(3)
@@ -447,12 +461,16 @@ async def test_an_answer_that_is_under_way_as_one_json_array_serves_every_format
 ) -> None:
     """Gemini without `alt=sse`; it is not kept, for its shape is that of few clients."""
     wire, stream = asked
-    async with world(slowly("ciao ", "bella", between=0.1), EXACT) as w:
+    goes_on = asyncio.Event()
+    async with world([Scripted(chunks=chat_stream("ciao ", "bella"), gate=goes_on)], EXACT) as w:
         path, body = call("gemini", "up/m")
         path = path.replace("generateContent", "streamGenerateContent")
         array = asyncio.ensure_future(w.client.post(w.gw.url + path, json={**body, **LIMITS["gemini"]}))
         await w.called()
-        answer = await w.ask(wire, stream=stream, body=LIMITS[wire])
+        joining = asyncio.ensure_future(w.ask(wire, stream=stream, body=LIMITS[wire]))
+        await w.under_way(2)
+        goes_on.set()
+        answer = await joining
         assert answer.cache == "HIT"
         assert said(wire, stream, answer.body) == ("ciao bella", "stop")
         elements = await (await array).json()
@@ -719,12 +737,15 @@ async def test_the_same_body_within_the_window(stream: bool) -> None:
 
 
 async def test_an_answer_that_began_before_the_window_is_not_joined() -> None:
-    async with world([Scripted(json=chat(), pause=0.2)], SINGLE) as w:
+    goes_on = asyncio.Event()
+    async with world([Scripted(json=chat(), gate=goes_on)], SINGLE) as w:
         first = asyncio.ensure_future(w.ask())
         await w.called()
         w.clock.now += 6
-        second = await w.ask()
-        assert not second.idempotent and not (await first).idempotent
+        second = asyncio.ensure_future(w.ask())
+        await until(lambda: w.asked == 2)
+        goes_on.set()
+        assert not (await second).idempotent and not (await first).idempotent
     assert w.asked == 2
 
 
@@ -749,9 +770,13 @@ async def test_issue_27_bodies_are_not_rewritten(cache: str) -> None:
 
 
 async def test_a_joined_error_shows_no_secret_of_the_account() -> None:
-    told = Scripted(status=400, json={"error": {"message": "the key k-secret-1 is odd"}}, pause=0.1)
+    goes_on = asyncio.Event()
+    told = Scripted(status=400, json={"error": {"message": "the key k-secret-1 is odd"}}, gate=goes_on)
     async with world([told], up=UP.replace("key: k", "key: k-secret-1")) as w:
-        answers = await asyncio.gather(*[w.ask(Idempotency_Key="k1") for _ in range(2)])
+        asking = [asyncio.ensure_future(w.ask(Idempotency_Key="k1")) for _ in range(2)]
+        await w.under_way(2)
+        goes_on.set()
+        answers = await asyncio.gather(*asking)
     assert {a.status for a in answers} == {400}
     assert not any(b"k-secret-1" in a.body for a in answers)
 
@@ -784,7 +809,5 @@ async def test_a_crowd_that_comes_and_goes(seed: int) -> None:
             assert text == ("".join(words), "stop")
         assert w.asked <= 24 + (300 - len(stayed))
         await w.gw.recorded(len(stayed))
-        async with asyncio.timeout(5):
-            while not w.nothing_is_left():  # noqa: ASYNC110  # the gateway notices a hang-up by itself
-                await asyncio.sleep(0.02)
+        await until(w.nothing_is_left)  # the gateway notices a hang-up by itself
         assert [t.get_name() for t in asyncio.all_tasks() if t.get_name() == "flight"] == []

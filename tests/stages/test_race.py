@@ -26,7 +26,7 @@ keys:
   me: {{key: k-me, scopes: [use, admin], budget: {{usd: 1000000}}}}
 """
 SLOW = Scripted(pause=30)
-MOMENT = 3
+MOMENT = 20
 """Seconds in which a loser's connection is closed, on a machine that is busy with other tests, too."""
 
 

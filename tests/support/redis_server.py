@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 
 def binary() -> str:
     """The path of `redis-server`, or a skip (a failure in CI)."""
@@ -31,7 +33,7 @@ class RedisServer:
         self._folder = folder
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         folder.mkdir(exist_ok=True)
 
     def __enter__(self) -> RedisServer:
@@ -55,7 +57,7 @@ class RedisServer:
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not self._answers():
             if time.monotonic() > end or self._process.poll() is not None:
                 raise RuntimeError(f"redis-server does not start: see {self._folder}/redis.log")
@@ -88,9 +90,3 @@ class RedisServer:
                 return connection.recv(64).startswith(answer)
         except OSError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 
 async def until(
-    holds: Callable[[], object | Awaitable[object]], seconds: float = 10.0, every: float = 0.01
+    holds: Callable[[], object | Awaitable[object]], seconds: float = 30.0, every: float = 0.01
 ) -> None:
     """Until it is true. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):

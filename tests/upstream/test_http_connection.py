@@ -275,7 +275,7 @@ async def test_leaving_closes_the_connection_at_once(answered: bool) -> None:
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asking
-        await asyncio.wait_for(left.wait(), 1)
+        await asyncio.wait_for(left.wait(), 20)
 
 
 async def test_a_reader_that_does_not_read_holds_the_upstream_back() -> None:

@@ -46,15 +46,17 @@ async def test_a_total_that_is_set_holds_for_streams() -> None:
     long = Scripted(chunks=chat_stream(*"abcdefghijkl"), between=0.1)
     async with FakeUpstream([long]) as up, gateway(CONFIG.format(url=up.url, timeouts="total: 300ms")) as gw:
         await post(gw, *call("openai-chat", "up/m", stream=True))
+        await gw.recorded(1)
         assert gw.records[0].error == "total_timeout"
 
 
 async def test_keep_alives_of_the_upstream_are_life() -> None:
-    chunks = [*chat_stream("a")[:2], *[": ping\n\n"] * 6, *chat_stream("b")[1:]]
-    alive = Scripted(chunks=chunks, between=0.1)
-    async with FakeUpstream([alive]) as up, gateway(CONFIG.format(url=up.url, timeouts="idle: 250ms")) as gw:
+    chunks = [*chat_stream("a")[:2], *[": ping\n\n"] * 15, *chat_stream("b")[1:]]
+    alive = Scripted(chunks=chunks, between=0.05)
+    async with FakeUpstream([alive]) as up, gateway(CONFIG.format(url=up.url, timeouts="idle: 600ms")) as gw:
         _, text, _ = await post(gw, *call("openai-chat", "up/m", stream=True))
         assert "[DONE]" in text
+        await gw.recorded(1)
         assert gw.records[0].error is None
 
 
@@ -80,4 +82,4 @@ async def test_a_stream_that_never_began_lets_go_of_the_upstream(monkeypatch: py
         with contextlib.suppress(aiohttp.ClientError):
             await post(gw, *call("openai-chat", "up/m", stream=True))
         await gw.recorded(1)
-        await asyncio.wait_for(up.requests[0].left.wait(), 1)
+        await asyncio.wait_for(up.requests[0].left.wait(), 20)
