@@ -54,7 +54,8 @@ KEEP_ALIVE_AFTER = 15.0
 
 
 class Tap(Protocol):
-    """A plain function on the chunks of a stream, with a say at its end."""
+    """A plain function on the chunks of a stream, with a say at its end. One that only looks, and gives every chunk back
+    as it was, says so by `passive = True`."""
 
     def feed(self, chunk: bytes) -> bytes:
         """What becomes of a chunk; possibly nothing, for now."""
@@ -124,20 +125,25 @@ class Stream:
         return None
 
     def _feeder(self, client: Client, heart: _Heart | None) -> Callable[[bytes], None]:
-        """What is done to a chunk. The taps are bound once a stream, not once a chunk."""
-        feeds = tuple([tap.feed for tap in self.taps])
+        """What is done to a chunk. The taps are bound once a stream, not once a chunk; one that only looks at what
+        comes in does so when the client has it."""
+        feeds = [tap.feed for tap in self.taps]
+        look = feeds.pop(0) if feeds and getattr(self.taps[0], "passive", False) else None
         write = client.write
 
-        def feed(chunk: bytes) -> None:
+        def feed(came: bytes) -> None:
+            chunk = came
             for tap in feeds:
                 chunk = tap(chunk)
-            if not chunk:
+            if chunk:
+                self.written += len(chunk)
+                write(chunk)
+                if heart is not None:
+                    heart.beat(chunk)
+            else:
                 client.flush()
-                return
-            self.written += len(chunk)
-            if heart is not None:
-                heart.beat(chunk)
-            write(chunk)
+            if look is not None:
+                look(came)
 
         return feed
 

@@ -87,7 +87,7 @@ class Answerer:
                 # First of all: what is noted of it can wait until it is on its way.
                 incoming.send(Answer(reply.status, body, headers))
             else:
-                await self._stream(incoming, exchange, reply.stream, headers)
+                await self._stream(incoming, exchange, reply, reply.stream, headers)
         except (ConnectionError, asyncio.CancelledError):
             exchange.problem = _GONE
             raise
@@ -106,14 +106,15 @@ class Answerer:
         self._metrics.over(exchange, reply)
 
     async def _stream(
-        self, incoming: Incoming, exchange: Exchange, stream: Stream, headers: dict[str, str]
+        self, incoming: Incoming, exchange: Exchange, reply: Reply, stream: Stream, headers: dict[str, str]
     ) -> None:
         streamed = {
             "Content-Type": "application/json" if exchange.array else exchange.wire.stream_type,
             "Cache-Control": "no-cache",
             "X-Accel-Buffering": "no",
         }
-        incoming.begin(200, merged(headers, streamed))
+        # Names of ours need no comparison with each other.
+        incoming.begin(200, merged(headers, streamed) if reply.headers else {**headers, **streamed})
         exchange.first_byte = perf_counter()
         await stream.pump(incoming)
         incoming.finish()

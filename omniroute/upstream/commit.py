@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable
 
 from omniroute.errors import MalformedStream, Problem
@@ -35,7 +36,7 @@ async def hold(source: AsyncIterator[bytes], wire: Wire) -> Held:
         async for chunk in source:
             chunks.append(chunk)
             size += len(chunk)
-            if watch.saw_content(chunk) or size > MOST_BYTES:
+            if _says(chunk, wire.said) or watch.saw_content(chunk) or size > MOST_BYTES:
                 return Held(chunks, None)
             if watch.problem is not None:
                 return Held(chunks, watch.problem)
@@ -49,6 +50,11 @@ async def hold(source: AsyncIterator[bytes], wire: Wire) -> Held:
                 message=f"The upstream's stream is broken: {error}.",
             ),
         )
+
+
+def _says(chunk: bytes, said: re.Pattern[bytes] | None) -> bool:
+    """Whether content is in it for sure, seen without reading it."""
+    return said is not None and said.search(chunk) is not None and b'"error"' not in chunk
 
 
 class _Watch:

@@ -6,6 +6,7 @@ The pieces stand in files of their own: `anthropic_request` (with `anthropic_mes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -46,6 +47,7 @@ class AnthropicMessages(Wire):
     paths: ClassVar[Mapping[Operation, str]] = {"chat": "/messages", "count_tokens": "/messages/count_tokens"}
     foreign_statuses: ClassVar[Mapping[int, int]] = {}
     limits: ClassVar[Family | None] = "anthropic"
+    said = re.compile(rb'"(?:text|thinking|partial_json)": ?"[^"][^\n]*\n')
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 128)
     names_model_once: ClassVar[bool] = True

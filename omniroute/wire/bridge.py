@@ -172,6 +172,7 @@ class WatchTap:
     """Lets a stream of the client's own wire through, and sees usage, finish, and whether it ended as it should."""
 
     __slots__ = ("_request_id", "_suspect", "_tap", "_wire", "cut")
+    passive = True
 
     def __init__(self, wire: Wire, request_id: str) -> None:
         self._suspect = b""

@@ -7,6 +7,7 @@ function of the wire's other files does what.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol
@@ -196,6 +197,10 @@ class Wire(ABC):
     """What follows `base_url`, where the model stands in the body."""
     keep_alive: ClassVar[bytes]
     """Bytes that tell an idle client that we live."""
+
+    said: ClassVar[re.Pattern[bytes] | None] = None
+    """What stands in a stream only where its content has begun, up to the end of that line. Most answers are committed
+    by it without being read; a stream in which it is not found, or that speaks of an error, is read all the same."""
 
     # request in, request out ────────────────────────────────────────────────────────────────────
     def peek(self, raw: bytes) -> Peek:

@@ -7,6 +7,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -49,6 +50,8 @@ class OpenAIChat(Wire):
     paths: ClassVar[Mapping[Operation, str]] = {"chat": "/chat/completions"}
     wants_pairs: ClassVar[bool] = True
     limits: ClassVar[Family | None] = "openai"
+    # Not where it begins like a tag: `<think>` is held until it is one.
+    said = re.compile(rb'"(?:content|reasoning_content)": ?"[^"<][^\n]*\n')
     reasoning_keys: ClassVar[tuple[str, ...]] = ("reasoning_effort", "reasoning", "thinking")
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
     call_ids: ClassVar[NameRule | None] = NameRule("!-~", 40)
