@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 from omniroute.config.edit import text_of, write
@@ -23,7 +22,7 @@ from omniroute.config.settings import Settings
 from omniroute.errors import ConfigUnreadable
 from omniroute.registry import load as load_registry
 
-SECTIONS = tuple(field.encode_name for field in msgspec.structs.fields(Settings))
+SECTIONS = Settings.__struct_encode_fields__
 
 
 def register(subparsers: Any) -> None:

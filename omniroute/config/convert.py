@@ -85,8 +85,8 @@ class _Linker:
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, msgspec.Struct) and not isinstance(value, Spec):
-            fields = msgspec.structs.fields(value)
-            return {f.encode_name: self._plain(getattr(value, f.name)) for f in fields}
+            fields = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+            return {key: self._plain(getattr(value, name)) for name, key in fields}
         if isinstance(value, tuple | list | set | frozenset):
             return [self._plain(item) for item in value]
         if isinstance(value, dict):

@@ -70,11 +70,9 @@ def _changed(before: Any, after: Any) -> list[str]:
         return kind + [n for n in names if not same(before.options.get(n), after.options.get(n))]
     if not isinstance(before, msgspec.Struct) or not isinstance(after, msgspec.Struct):
         return []
-    return [
-        field.encode_name
-        for field in msgspec.structs.fields(before)
-        if not same(getattr(before, field.name), getattr(after, field.name))
-    ]
+    # Not `msgspec.structs.fields`, which evaluates the annotations of a class anew each time.
+    fields = zip(before.__struct_fields__, before.__struct_encode_fields__, strict=True)
+    return [key for name, key in fields if not same(getattr(before, name), getattr(after, name))]
 
 
 def same(a: Any, b: Any) -> bool:

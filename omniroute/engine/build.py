@@ -289,10 +289,9 @@ def _edit(settings: Settings, registry: Registry, name: str) -> Edit:
         raise ConfigError([Finding(code="OR1900", message=f"transform {name}: {error}")]) from error
 
 
-@cache
 def _keys_of(cls: type[msgspec.Struct]) -> frozenset[str]:
-    """The keys of a component's options; msgspec works them out anew each time."""
-    return frozenset(field.encode_name for field in msgspec.structs.fields(cls))
+    """The keys of a component's options."""
+    return frozenset(cls.__struct_encode_fields__)
 
 
 @cache

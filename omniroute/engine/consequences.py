@@ -297,7 +297,8 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     if value is None:
         return {}
     if isinstance(value, msgspec.Struct):
-        parts = ((f.encode_name, getattr(value, f.name)) for f in msgspec.structs.fields(value))
+        fields = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+        parts = ((key, getattr(value, name)) for name, key in fields)
         return {k: v for name, part in parts for k, v in _flat(part, f"{path}.{name}".lstrip(".")).items()}
     if isinstance(value, tuple | list) and any(isinstance(item, msgspec.Struct) for item in value):
         return {k: v for i, item in enumerate(value) for k, v in _flat(item, f"{path}[{i}]").items()}

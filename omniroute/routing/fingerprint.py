@@ -127,8 +127,8 @@ class Fingerprints:
 def _set_up(target: Target) -> str:
     settings = target.provider.settings
     said: dict[str, Any] = {
-        field.name: getattr(settings, field.name)
-        for field in msgspec.structs.fields(settings)
-        if field.name not in _NOT_FOR_THE_ANSWER
+        name: getattr(settings, name)
+        for name in settings.__struct_fields__
+        if name not in _NOT_FOR_THE_ANSWER
     }
     return hashlib.sha256(_encode([said, target.facts])).hexdigest()
