@@ -5,8 +5,7 @@ Blocks have an index each, so what comes mixed may go out mixed. https://docs.aw
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -20,26 +19,19 @@ from omniroute.wire.conversation import (
     CallDelta,
     CallStart,
     CitationDelta,
-    Delta,
     Doc,
-    End,
-    Failure,
-    Finish,
-    Finished,
     LogprobsDelta,
     Notes,
     PartEnd,
-    Ping,
     RefusalDelta,
     SignatureDelta,
     Start,
     TextDelta,
     ThinkingDelta,
     Usage,
-    UsageDelta,
     WholePart,
 )
-from omniroute.wire.failures import problem_of
+from omniroute.wire.delta_writer import OneChoiceWriter, Table
 from omniroute.wire.signatures import wrap_signature
 
 encode = msgspec.json.Encoder().encode
@@ -66,28 +58,15 @@ class _Block:
         self.free: list[str] | None = None
 
 
-class BedrockWriter:
+class BedrockWriter(OneChoiceWriter):
     """Deltas of one answer into the bytes of a legal stream."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
-        self._reference = reference
-        self._notes = notes
+        super().__init__(reference, notes)
         self._blocks: dict[int, _Block] = {}
         self._count = 0
         self._calls = 0
         self._started = False
-        self._over = False
-        self._usage: Usage | None = None
-        self._finish: Finish | None = None
-
-    def feed(self, delta: Delta) -> bytes:
-        write = _FEED.get(type(delta))
-        if self._over or write is None:
-            return b""
-        if getattr(delta, "choice", 0):
-            self._notes.drop("n")
-            return b""
-        return write(self, delta)
 
     def close(self, problem: Problem | None = None) -> bytes:
         if self._over:
@@ -195,42 +174,20 @@ class BedrockWriter:
     def _part_end(self, delta: PartEnd) -> bytes:
         return self._close(delta.part)
 
-    def _take_usage(self, delta: UsageDelta) -> bytes:
-        self._usage = delta.usage
-        return b""
-
-    def _take_finish(self, delta: Finished) -> bytes:
-        self._finish = delta.finish
-        return b""
-
-    def _fail(self, delta: Failure) -> bytes:
-        return self.close(problem_of(delta))
-
-    def _end(self, delta: End) -> bytes:
-        return self.close()
-
-    def _ping(self, delta: Ping) -> bytes:
-        return b""
-
-
-_FEED: dict[type, Callable[[BedrockWriter, Any], bytes]] = {
-    Start: BedrockWriter._start,
-    TextDelta: BedrockWriter._text,
-    RefusalDelta: BedrockWriter._text,
-    ThinkingDelta: BedrockWriter._thinking,
-    SignatureDelta: BedrockWriter._signature,
-    CitationDelta: BedrockWriter._citation,
-    CallStart: BedrockWriter._call,
-    CallDelta: BedrockWriter._arguments,
-    WholePart: BedrockWriter._whole,
-    LogprobsDelta: BedrockWriter._logprobs,
-    PartEnd: BedrockWriter._part_end,
-    UsageDelta: BedrockWriter._take_usage,
-    Finished: BedrockWriter._take_finish,
-    Failure: BedrockWriter._fail,
-    End: BedrockWriter._end,
-    Ping: BedrockWriter._ping,
-}
+    table: ClassVar[Table] = {
+        **OneChoiceWriter.table,
+        Start: _start,
+        TextDelta: _text,
+        RefusalDelta: _text,
+        ThinkingDelta: _thinking,
+        SignatureDelta: _signature,
+        CitationDelta: _citation,
+        CallStart: _call,
+        CallDelta: _arguments,
+        WholePart: _whole,
+        LogprobsDelta: _logprobs,
+        PartEnd: _part_end,
+    }
 
 
 def _delta(index: int, delta: Doc) -> bytes:

@@ -6,8 +6,7 @@ reason, in the last event. https://docs.cohere.com/docs/streaming
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,12 +18,7 @@ from omniroute.wire.conversation import (
     CallDelta,
     CallStart,
     CitationDelta,
-    Delta,
     Doc,
-    End,
-    Failure,
-    Finish,
-    Finished,
     LogprobsDelta,
     Notes,
     PartEnd,
@@ -34,10 +28,9 @@ from omniroute.wire.conversation import (
     TextDelta,
     ThinkingDelta,
     Usage,
-    UsageDelta,
     WholePart,
 )
-from omniroute.wire.failures import problem_of
+from omniroute.wire.delta_writer import OneChoiceWriter, Table
 from omniroute.wire.shapes import docs_of
 from omniroute.wire.sse import comment, frame
 
@@ -64,30 +57,17 @@ class _Piece:
         self.free: list[str] | None = None
 
 
-class CohereWriter:
+class CohereWriter(OneChoiceWriter):
     """Deltas of one answer into the bytes of a legal stream."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
-        self._reference = reference
-        self._notes = notes
+        super().__init__(reference, notes)
         self._id = ""
         self._started = False
-        self._over = False
         self._pieces: dict[int, _Piece] = {}
         self._contents = 0
         self._calls = 0
         self._citations = 0
-        self._usage: Usage | None = None
-        self._finish: Finish | None = None
-
-    def feed(self, delta: Delta) -> bytes:
-        write = _FEED.get(type(delta))
-        if self._over or write is None:
-            return b""
-        if getattr(delta, "choice", 0):
-            self._notes.drop("n")
-            return b""
-        return write(self, delta)
 
     def close(self, problem: Problem | None = None) -> bytes:
         if self._over:
@@ -227,41 +207,23 @@ class CohereWriter:
     def _part_end(self, delta: PartEnd) -> bytes:
         return self._close(delta.part)
 
-    def _take_usage(self, delta: UsageDelta) -> bytes:
-        self._usage = delta.usage
-        return b""
-
-    def _take_finish(self, delta: Finished) -> bytes:
-        self._finish = delta.finish
-        return b""
-
-    def _fail(self, delta: Failure) -> bytes:
-        return self.close(problem_of(delta))
-
-    def _end(self, delta: End) -> bytes:
-        return self.close()
-
     def _ping(self, delta: Ping) -> bytes:
         return KEEP_ALIVE
 
-
-_FEED: dict[type, Callable[[CohereWriter, Any], bytes]] = {
-    Start: CohereWriter._start,
-    TextDelta: CohereWriter._text,
-    RefusalDelta: CohereWriter._text,
-    ThinkingDelta: CohereWriter._thinking,
-    CitationDelta: CohereWriter._citation,
-    CallStart: CohereWriter._call,
-    CallDelta: CohereWriter._arguments,
-    WholePart: CohereWriter._whole,
-    LogprobsDelta: CohereWriter._logprobs,
-    PartEnd: CohereWriter._part_end,
-    UsageDelta: CohereWriter._take_usage,
-    Finished: CohereWriter._take_finish,
-    Failure: CohereWriter._fail,
-    End: CohereWriter._end,
-    Ping: CohereWriter._ping,
-}
+    table: ClassVar[Table] = {
+        **OneChoiceWriter.table,
+        Start: _start,
+        TextDelta: _text,
+        RefusalDelta: _text,
+        ThinkingDelta: _thinking,
+        CitationDelta: _citation,
+        CallStart: _call,
+        CallDelta: _arguments,
+        WholePart: _whole,
+        LogprobsDelta: _logprobs,
+        PartEnd: _part_end,
+        Ping: _ping,
+    }
 
 
 def _message(**fields: Any) -> Doc:

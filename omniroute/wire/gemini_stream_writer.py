@@ -5,8 +5,7 @@ Finish, sources and usage leave in the last event; calls leave whole, in the ord
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -18,10 +17,7 @@ from omniroute.wire.conversation import (
     CallStart,
     Citation,
     CitationDelta,
-    Delta,
     Doc,
-    End,
-    Failure,
     Finish,
     Finished,
     LogprobsDelta,
@@ -38,11 +34,9 @@ from omniroute.wire.conversation import (
     Thinking,
     ThinkingDelta,
     ToolCall,
-    Usage,
-    UsageDelta,
     WholePart,
 )
-from omniroute.wire.failures import problem_of
+from omniroute.wire.delta_writer import DeltaWriter, Table
 from omniroute.wire.gemini_answer import write_finish, write_logprobs, write_usage
 from omniroute.wire.gemini_errors import write_error
 from omniroute.wire.gemini_grounding import write_grounding
@@ -90,28 +84,21 @@ class _Choice:
         self.finish: Finish | None = None
 
 
-class GeminiWriter:
+class GeminiWriter(DeltaWriter):
     """Deltas to events. Finish, sources and usage leave in the last event; calls leave whole, in their order."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
-        self._reference = reference
+        super().__init__(reference, notes)
         self._parts = PartWriter(notes, answer=True)
         self._choices: dict[int, _Choice] = {}
         self._id = ""
-        self._usage: Usage | None = None
         self._sent = False
-        self._closed = False
-
-    def feed(self, delta: Delta) -> bytes:
-        if self._closed:
-            return b""
-        return _FEED[type(delta)](self, delta) if type(delta) in _FEED else b""
 
     def close(self, problem: Problem | None = None) -> bytes:
-        if self._closed:
+        if self._over:
             return b""
         out = b"".join([self._flush(index, last=problem is None) for index in sorted(self._choices)])
-        self._closed = True
+        self._over = True
         last = self._last() if problem is None else write_error(problem, "")
         out += self._event(last)
         return out + b"]" if self._reference.array else out
@@ -183,20 +170,10 @@ class GeminiWriter:
         pending.ended = True
         return self._flush(delta.choice)
 
-    def _finished(self, delta: Finished) -> bytes:
+    def _take_finish(self, delta: Finished) -> bytes:
         out = self._flush(delta.choice, last=True)
         self._choice(delta.choice).finish = delta.finish
         return out
-
-    def _usage_delta(self, delta: UsageDelta) -> bytes:
-        self._usage = delta.usage
-        return b""
-
-    def _failed(self, delta: Failure) -> bytes:
-        return self.close(problem_of(delta))
-
-    def _end(self, delta: End) -> bytes:
-        return self.close()
 
     # events ─────────────────────────────────────────────────────────────────────────────────────
     def _choice(self, index: int) -> _Choice:
@@ -246,6 +223,22 @@ class GeminiWriter:
             return frame(data)
         return (b"[" if first else b",\n") + data
 
+    table: ClassVar[Table] = {
+        **DeltaWriter.table,
+        Start: _start,
+        TextDelta: _text,
+        RefusalDelta: _refusal,
+        ThinkingDelta: _thinking,
+        SignatureDelta: _signature,
+        CallStart: _call,
+        CallDelta: _arguments,
+        CitationDelta: _citation,
+        WholePart: _whole,
+        LogprobsDelta: _logprobs,
+        PartEnd: _part_end,
+        Finished: _take_finish,
+    }
+
 
 def _cited(choice: _Choice) -> tuple[str, list[Citation]]:
     """All text of a choice, and its sources by their place in that: clients join what they are sent."""
@@ -258,22 +251,3 @@ def _cited(choice: _Choice) -> tuple[str, list[Citation]]:
             moved.append(citation)
         text += "".join(choice.texts.get(number, []))
     return text, moved
-
-
-_FEED: dict[type, Callable[[GeminiWriter, Any], bytes]] = {
-    Start: GeminiWriter._start,
-    TextDelta: GeminiWriter._text,
-    RefusalDelta: GeminiWriter._refusal,
-    ThinkingDelta: GeminiWriter._thinking,
-    SignatureDelta: GeminiWriter._signature,
-    CallStart: GeminiWriter._call,
-    CallDelta: GeminiWriter._arguments,
-    CitationDelta: GeminiWriter._citation,
-    WholePart: GeminiWriter._whole,
-    LogprobsDelta: GeminiWriter._logprobs,
-    PartEnd: GeminiWriter._part_end,
-    Finished: GeminiWriter._finished,
-    UsageDelta: GeminiWriter._usage_delta,
-    Failure: GeminiWriter._failed,
-    End: GeminiWriter._end,
-}

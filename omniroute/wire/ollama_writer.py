@@ -5,8 +5,7 @@ Finish and usage leave in the last line. https://docs.ollama.com/api/streaming
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 import msgspec
 
@@ -16,11 +15,7 @@ from omniroute.wire.conversation import (
     CallDelta,
     CallStart,
     CitationDelta,
-    Delta,
     Doc,
-    End,
-    Failure,
-    Finish,
     Finished,
     LogprobsDelta,
     Notes,
@@ -32,10 +27,9 @@ from omniroute.wire.conversation import (
     ThinkingDelta,
     ToolCall,
     Usage,
-    UsageDelta,
     WholePart,
 )
-from omniroute.wire.failures import problem_of
+from omniroute.wire.delta_writer import OneChoiceWriter, Table
 from omniroute.wire.ndjson import line
 from omniroute.wire.ollama_answer import write_finish, write_message, write_time, write_usage
 from omniroute.wire.ollama_errors import write_error
@@ -71,28 +65,15 @@ class _Pending:
         )
 
 
-class OllamaWriter:
+class OllamaWriter(OneChoiceWriter):
     """Deltas of one answer into the lines of a stream."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
-        self._reference = reference
-        self._notes = notes
+        super().__init__(reference, notes)
         self._model = encode(reference.model)
         self._created = encode(write_time(reference.created))
         self._calls: dict[int, _Pending] = {}
         self._paragraphs: dict[int, int] = {}
-        self._usage: Usage | None = None
-        self._finish: Finish | None = None
-        self._over = False
-
-    def feed(self, delta: Delta) -> bytes:
-        write = _FEED.get(type(delta))
-        if self._over or write is None:
-            return b""
-        if getattr(delta, "choice", 0):
-            self._notes.drop("n")
-            return b""
-        return write(self, delta)
 
     def close(self, problem: Problem | None = None) -> bytes:
         if self._over:
@@ -163,19 +144,9 @@ class OllamaWriter:
         return out
 
     # what stands beside the content ─────────────────────────────────────────────────────────────
-    def _take_usage(self, delta: UsageDelta) -> bytes:
-        self._usage = delta.usage
-        return b""
-
     def _take_finish(self, delta: Finished) -> bytes:
         self._finish = delta.finish
         return self._flush(all=True)
-
-    def _fail(self, delta: Failure) -> bytes:
-        return self.close(problem_of(delta))
-
-    def _end(self, delta: End) -> bytes:
-        return self.close()
 
     def _ping(self, delta: Ping) -> bytes:
         return KEEP_ALIVE
@@ -184,23 +155,21 @@ class OllamaWriter:
         doc = {"model": self._reference.model, "created_at": write_time(self._reference.created)}
         return line(encode({**doc, "message": message, **(rest or {"done": False})}))
 
+    table: ClassVar[Table] = {
+        **OneChoiceWriter.table,
+        TextDelta: _text,
+        RefusalDelta: _text,
+        ThinkingDelta: _thinking,
+        WholePart: _whole,
+        CitationDelta: _citation,
+        LogprobsDelta: _logprobs,
+        CallStart: _call,
+        CallDelta: _arguments,
+        PartEnd: _part_end,
+        Finished: _take_finish,
+        Ping: _ping,
+    }
 
-_FEED: dict[type, Callable[[OllamaWriter, Any], bytes]] = {
-    TextDelta: OllamaWriter._text,
-    RefusalDelta: OllamaWriter._text,
-    ThinkingDelta: OllamaWriter._thinking,
-    WholePart: OllamaWriter._whole,
-    CitationDelta: OllamaWriter._citation,
-    LogprobsDelta: OllamaWriter._logprobs,
-    CallStart: OllamaWriter._call,
-    CallDelta: OllamaWriter._arguments,
-    PartEnd: OllamaWriter._part_end,
-    UsageDelta: OllamaWriter._take_usage,
-    Finished: OllamaWriter._take_finish,
-    Failure: OllamaWriter._fail,
-    End: OllamaWriter._end,
-    Ping: OllamaWriter._ping,
-}
 
 KEEP_ALIVE = b" "
 """A blank before the next document: clients parse each line as JSON, and an empty one is none."""

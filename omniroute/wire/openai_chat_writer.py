@@ -7,7 +7,7 @@ of a custom tool that came as JSON. https://platform.openai.com/docs/api-referen
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,17 +19,13 @@ from omniroute.wire.conversation import (
     CallDelta,
     CallStart,
     CitationDelta,
-    Delta,
     Doc,
-    End,
-    Failure,
     Finish,
     Finished,
     Image,
     LogprobsDelta,
     Notes,
     PartEnd,
-    Ping,
     Refusal,
     RefusalDelta,
     SignatureDelta,
@@ -39,11 +35,9 @@ from omniroute.wire.conversation import (
     Thinking,
     ThinkingDelta,
     ToolCall,
-    Usage,
-    UsageDelta,
     WholePart,
 )
-from omniroute.wire.failures import problem_of
+from omniroute.wire.delta_writer import DeltaWriter, Table
 from omniroute.wire.openai_chat_answer import (
     answer_id,
     habits_of,
@@ -110,35 +104,29 @@ class _Choice:
         self.images = 0
 
 
-class Writer:
+class Writer(DeltaWriter):
     """Events for one answer. `close` may come at any time and always leaves a legal stream."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
-        self._reference = reference
-        self._notes = notes
+        super().__init__(reference, notes)
         self._habits = habits_of(reference.request)
-        self._usage: Usage | None = None
         self._choices: dict[int, _Choice] = {}
-        self._closed = False
         self._begun = False
         self._id = ""
         self._head = b""
         self._tail = b""
 
-    def feed(self, delta: Delta) -> bytes:
-        return b"" if self._closed else _FEED[type(delta)](self, delta)
-
     def close(self, problem: Problem | None = None) -> bytes:
-        if self._closed:
+        if self._over:
             return b""
         if problem is not None:
-            self._closed = True
+            self._over = True
             return error_event(problem)
         out = self._begin("")
         for index, choice in self._choices.items():
             if not choice.finished:
-                out += self._finish(index, choice, None)
-        self._closed = True
+                out += self._finish_choice(index, choice, None)
+        self._over = True
         if self._habits.include_usage and self._usage is not None:
             out += frame(msgspec.json.encode(self._envelope([]) | {"usage": write_usage(self._usage)}))
         return out + DONE
@@ -352,9 +340,11 @@ class Writer:
 
     def _on_finished(self, delta: Finished) -> bytes:
         choice, opening = self._choice(delta.choice)
-        return opening if choice.finished else opening + self._finish(delta.choice, choice, delta.finish)
+        return (
+            opening if choice.finished else opening + self._finish_choice(delta.choice, choice, delta.finish)
+        )
 
-    def _finish(self, index: int, choice: _Choice, finish: Finish | None) -> bytes:
+    def _finish_choice(self, index: int, choice: _Choice, finish: Finish | None) -> bytes:
         choice.finished = True
         out = b"".join(self._close_call(index, call) for call in choice.calls.values())
         word = write_finish(finish, bool(choice.calls))
@@ -362,38 +352,22 @@ class Writer:
             word = "function_call"
         return out + self._chunk(index, {}, finish=word)
 
-    def _on_usage(self, delta: UsageDelta) -> bytes:
-        self._usage = delta.usage
-        return b""
+    table: ClassVar[Table] = {
+        **DeltaWriter.table,
+        Start: _on_start,
+        TextDelta: _on_text,
+        RefusalDelta: _on_refusal,
+        ThinkingDelta: _on_thinking,
+        SignatureDelta: _on_signature,
+        CallStart: _on_call,
+        CallDelta: _on_arguments,
+        CitationDelta: _on_citation,
+        WholePart: _on_whole,
+        LogprobsDelta: _on_logprobs,
+        PartEnd: _on_part_end,
+        Finished: _on_finished,
+    }
 
-    def _on_failure(self, delta: Failure) -> bytes:
-        return self.close(problem_of(delta))
-
-    def _on_end(self, delta: End) -> bytes:
-        return self.close()
-
-    def _on_ping(self, delta: Ping) -> bytes:
-        return b""
-
-
-_FEED: dict[type, Callable[[Writer, Any], bytes]] = {
-    Start: Writer._on_start,
-    TextDelta: Writer._on_text,
-    RefusalDelta: Writer._on_refusal,
-    ThinkingDelta: Writer._on_thinking,
-    SignatureDelta: Writer._on_signature,
-    CallStart: Writer._on_call,
-    CallDelta: Writer._on_arguments,
-    CitationDelta: Writer._on_citation,
-    WholePart: Writer._on_whole,
-    LogprobsDelta: Writer._on_logprobs,
-    PartEnd: Writer._on_part_end,
-    Finished: Writer._on_finished,
-    UsageDelta: Writer._on_usage,
-    Failure: Writer._on_failure,
-    Ping: Writer._on_ping,
-    End: Writer._on_end,
-}
 
 _WHOLE: dict[type, Callable[[Writer, WholePart], bytes]] = {
     Text: Writer._whole_text,
