@@ -11,11 +11,8 @@ from typing import Any
 from omniroute.wire.anthropic_blocks import (
     WIRE,
     carry_signature,
-    doc_of,
-    docs_of,
     read_answer_block,
     rejoin_signatures,
-    text_of,
     write_call,
     write_refusal,
     write_text,
@@ -42,7 +39,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
-from omniroute.wire.shapes import rest_of
+from omniroute.wire.shapes import doc_of, docs_of, rest_of, text_of
 
 # ── stop reasons ─────────────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import Problem, Refused, UnsupportedContent
+from omniroute.errors import Refused, UnsupportedContent
 from omniroute.wire.conversation import (
     Citation,
     Doc,
@@ -31,6 +31,7 @@ from omniroute.wire.conversation import (
     ToolResult,
 )
 from omniroute.wire.functions import input_of
+from omniroute.wire.shapes import doc_of, docs_of, object_at, refused, text_in, text_of
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "anthropic-messages"
@@ -46,45 +47,10 @@ replace = msgspec.structs.replace
 # ── shapes ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def refused(message: str, param: str) -> Refused:
-    """The client's request has a wrong shape at `param`."""
-    return Refused(Problem(kind="invalid_request", message=f"{param}: {message}", param=param))
-
-
-def text_of(value: Any) -> str:
-    """A string, or "" for anything else."""
-    return value if isinstance(value, str) else ""
-
-
-def doc_of(value: Any) -> Doc:
-    """An object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def docs_of(value: Any) -> list[Doc]:
-    """The objects of a list, or none for anything else."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def object_at(value: Any, path: str) -> Doc:
-    """An object that a request must hold at `path`."""
-    if not isinstance(value, dict):
-        raise refused("must be an object", path)
-    return value
-
-
 def list_at(value: Any, path: str) -> list[Any]:
     """A list that a request must hold at `path`."""
     if not isinstance(value, list):
         raise refused("must be a list", path)
-    return value
-
-
-def string_at(doc: Doc, key: str, path: str) -> str:
-    """A string that a request must hold under `key`."""
-    value = doc.get(key)
-    if not isinstance(value, str):
-        raise refused("must be a string", f"{path}.{key}")
     return value
 
 
@@ -165,7 +131,7 @@ def read_content(value: Any, path: str) -> list[Part]:
 
 def read_block(block: Doc, path: str) -> list[Part]:
     """The parts of one block of a request. Raises `UnsupportedContent` for a type that nobody knows."""
-    kind = string_at(block, "type", path)
+    kind = text_in(block, "type", path)
     read = _BLOCKS_IN.get(kind)
     if read is not None:
         return read(block, path)
@@ -181,7 +147,7 @@ def is_opaque(kind: str) -> bool:
 
 def _read_text(block: Doc, path: str) -> list[Part]:
     citations = [read_citation(c) for c in docs_of(block.get("citations"))]
-    return [Text(text=string_at(block, "text", path), cache=read_cache(block), citations=citations)]
+    return [Text(text=text_in(block, "text", path), cache=read_cache(block), citations=citations)]
 
 
 def _read_image(block: Doc, path: str) -> list[Part]:
@@ -190,16 +156,16 @@ def _read_image(block: Doc, path: str) -> list[Part]:
 
 
 def _read_source(source: Doc, path: str) -> Source:
-    kind = string_at(source, "type", path)
+    kind = text_in(source, "type", path)
     media_type = text_of(source.get("media_type")) or None
     if kind == "base64":
-        return Source(data=string_at(source, "data", path), media_type=media_type)
+        return Source(data=text_in(source, "data", path), media_type=media_type)
     if kind == "url":
-        return Source(url=string_at(source, "url", path))
+        return Source(url=text_in(source, "url", path))
     if kind == "file":
-        return Source(file_id=string_at(source, "file_id", path))
+        return Source(file_id=text_in(source, "file_id", path))
     if kind == "text":
-        return Source(text=string_at(source, "data", path), media_type=media_type)
+        return Source(text=text_in(source, "data", path), media_type=media_type)
     raise UnsupportedContent(f"a source of type {kind!r} is not known", path)
 
 
@@ -238,21 +204,21 @@ def _read_thinking(block: Doc, path: str) -> list[Part]:
     signature = text_of(block.get("signature"))
     return [
         Thinking(
-            text=string_at(block, "thinking", path),
+            text=text_in(block, "thinking", path),
             signature=unwrap_signature(signature, WIRE) if signature else None,
         )
     ]
 
 
 def _read_redacted(block: Doc, path: str) -> list[Part]:
-    return [Thinking(redacted=True, signature=unwrap_signature(string_at(block, "data", path), WIRE))]
+    return [Thinking(redacted=True, signature=unwrap_signature(text_in(block, "data", path), WIRE))]
 
 
 def _read_call(block: Doc, path: str) -> list[Part]:
     return [
         ToolCall(
-            id=string_at(block, "id", path),
-            name=string_at(block, "name", path),
+            id=text_in(block, "id", path),
+            name=text_in(block, "name", path),
             arguments=arguments_of(block.get("input")),
             cache=read_cache(block),
         )
@@ -263,7 +229,7 @@ def _read_result(block: Doc, path: str) -> list[Part]:
     content = block.get("content")
     return [
         ToolResult(
-            id=string_at(block, "tool_use_id", path),
+            id=text_in(block, "tool_use_id", path),
             content=[] if content is None else read_content(content, f"{path}.content"),
             error=block.get("is_error") is True,
             cache=read_cache(block),

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from omniroute.wire.anthropic_blocks import doc_of, text_of
 from omniroute.wire.codec import Position
 from omniroute.wire.conversation import Doc
+from omniroute.wire.shapes import doc_of, text_of
 
 BILLING = "x-anthropic-billing-header"
 """How a first system block begins that is no prompt but a line for this wire's own accounting."""

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Problem, ProblemKind
-from omniroute.wire.anthropic_blocks import doc_of
 from omniroute.wire.conversation import Doc
 from omniroute.wire.retry_after import retry_after
+from omniroute.wire.shapes import doc_of
 
 _KIND_OF_TYPE: dict[str, ProblemKind] = {
     "invalid_request_error": "invalid_request",

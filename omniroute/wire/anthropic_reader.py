@@ -14,15 +14,7 @@ import msgspec
 
 from omniroute.errors import MalformedStream
 from omniroute.wire.anthropic_answer import read_finish, read_usage
-from omniroute.wire.anthropic_blocks import (
-    WIRE,
-    arguments_of,
-    doc_of,
-    docs_of,
-    read_answer_block,
-    read_citation,
-    text_of,
-)
+from omniroute.wire.anthropic_blocks import WIRE, arguments_of, read_answer_block, read_citation
 from omniroute.wire.anthropic_errors import read_error_doc
 from omniroute.wire.codec import Event
 from omniroute.wire.conversation import (
@@ -44,6 +36,7 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from omniroute.wire.failures import failure_of
+from omniroute.wire.shapes import doc_of, docs_of, text_of
 from omniroute.wire.signatures import unwrap_signature
 
 decode = msgspec.json.Decoder().decode

@@ -7,19 +7,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.wire.anthropic_blocks import (
-    WIRE,
-    doc_of,
-    list_at,
-    marked,
-    object_at,
-    read_cache,
-    read_content,
-    refused,
-    rejoin_signatures,
-    string_at,
-    text_of,
-)
+from omniroute.wire.anthropic_blocks import WIRE, list_at, marked, read_cache, read_content, rejoin_signatures
 from omniroute.wire.anthropic_edits import BILLING, is_billing, mark_prefixes
 from omniroute.wire.anthropic_messages import MessagesWriter
 from omniroute.wire.anthropic_thinking import Plan, plan, read_thinking
@@ -36,7 +24,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.functions import allowed_tools, native_tool, object_schema, one_input
 from omniroute.wire.losses import note_foreign_settings, note_unsaid
-from omniroute.wire.shapes import rest_of
+from omniroute.wire.shapes import doc_of, object_at, refused, rest_of, text_in, text_of
 
 _SCALARS: dict[str, type | tuple[type, ...]] = {
     "model": str,
@@ -113,7 +101,7 @@ def _read_messages(doc: Doc) -> list[Turn]:
     for index, given in enumerate(list_at(doc.get("messages"), "messages")):
         path = f"messages[{index}]"
         message = object_at(given, path)
-        role = _ROLES.get(string_at(message, "role", path))
+        role = _ROLES.get(text_in(message, "role", path))
         if role is None:
             raise refused("must be user, assistant or system", f"{path}.role")
         parts = read_content(message.get("content"), f"{path}.content")
@@ -132,7 +120,7 @@ def _read_tool(tool: Doc, path: str) -> Tool:
     schema = tool.get("input_schema")
     beside = {k: v for k, v in tool.items() if k not in _TOOL_KEYS and v is not None}
     return Tool(
-        name=string_at(tool, "name", path),
+        name=text_in(tool, "name", path),
         description=text_of(tool.get("description")) or None,
         schema=None if schema is None else object_at(schema, f"{path}.input_schema"),
         strict=tool.get("strict") if isinstance(tool.get("strict"), bool) else None,
@@ -153,9 +141,9 @@ def _read_choice(choice: Any, talk: Conversation) -> None:
     if choice is None:
         return
     doc = object_at(choice, "tool_choice")
-    kind = string_at(doc, "type", "tool_choice")
+    kind = text_in(doc, "type", "tool_choice")
     if kind == "tool":
-        talk.tool_choice = ToolChoice(mode="named", names=(string_at(doc, "name", "tool_choice"),))
+        talk.tool_choice = ToolChoice(mode="named", names=(text_in(doc, "name", "tool_choice"),))
     elif kind in _CHOICES_IN:
         talk.tool_choice = _CHOICES_IN[kind]
     else:

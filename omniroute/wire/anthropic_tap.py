@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from omniroute.wire.anthropic_answer import read_finish, read_usage
-from omniroute.wire.anthropic_blocks import doc_of, text_of
 from omniroute.wire.anthropic_errors import read_error_doc
 from omniroute.wire.codec import Glance
 from omniroute.wire.conversation import Doc, Finish, Usage
+from omniroute.wire.shapes import doc_of, text_of
 
 _MARK = b'"message_'
 _ERROR = b"event: error"

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from omniroute.wire.anthropic_blocks import text_of
 from omniroute.wire.codec import Dialect
 from omniroute.wire.content import budget_of, effort_of
 from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
 from omniroute.wire.losses import note_not_off
+from omniroute.wire.shapes import text_of
 
 LEAST_BUDGET = 1024
 ANSWER_ROOM = 8192

@@ -14,7 +14,7 @@ import msgspec
 
 from omniroute.errors import Problem
 from omniroute.wire.anthropic_answer import message_id, write_finish, write_parts, write_usage
-from omniroute.wire.anthropic_blocks import WIRE, carry_signature, text_of, write_citation
+from omniroute.wire.anthropic_blocks import WIRE, carry_signature, write_citation
 from omniroute.wire.anthropic_errors import write_error
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
@@ -45,6 +45,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.failures import problem_of
 from omniroute.wire.functions import CUSTOM_INPUT
+from omniroute.wire.shapes import text_of
 from omniroute.wire.signatures import wrap_signature
 from omniroute.wire.sse import frame
 

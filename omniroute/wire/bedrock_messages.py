@@ -45,7 +45,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.losses import note_loss
-from omniroute.wire.shapes import doc_of, list_at, object_at, refused, text_at
+from omniroute.wire.shapes import doc_of, list_at, object_at, refused, text_in
 
 replace = msgspec.structs.replace
 
@@ -63,7 +63,7 @@ def read_turns(doc: Doc) -> list[Turn]:
     for index, given in enumerate(list_at(doc.get("messages"), "messages")):
         path = f"messages[{index}]"
         message = object_at(given, path)
-        role = _ROLES.get(text_at(message.get("role"), f"{path}.role"))
+        role = _ROLES.get(text_in(message, "role", path))
         if role is None:
             raise refused("must be user, assistant or system", f"{path}.role")
         turns.append(Turn(role=role, parts=read_content(message.get("content"), f"{path}.content")))

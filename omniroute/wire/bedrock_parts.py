@@ -38,6 +38,7 @@ from omniroute.wire.shapes import (
     list_at,
     object_at,
     text_at,
+    text_in,
     text_of,
 )
 from omniroute.wire.signatures import unwrap_signature
@@ -160,7 +161,7 @@ def _read_source(holder: Doc, path: str, formats: dict[str, str]) -> Source:
         return Source(url=text_of(doc_of(source["s3Location"]).get("uri")), media_type=media_type)
     if "content" in source:
         return Source(text="\n".join(text_of(piece.get("text")) for piece in docs_of(source["content"])))
-    return Source(text=text_at(source.get("text"), f"{path}.source.text"), media_type=media_type)
+    return Source(text=text_in(source, "text", f"{path}.source"), media_type=media_type)
 
 
 def _read_call(block: Doc, path: str) -> Part:
@@ -169,8 +170,8 @@ def _read_call(block: Doc, path: str) -> Part:
     if is_server_call(call):
         return Opaque(wire=WIRE, doc=block, label="server_tool_use")
     return ToolCall(
-        id=text_at(call.get("toolUseId"), f"{path}.toolUse.toolUseId"),
-        name=text_at(call.get("name"), f"{path}.toolUse.name"),
+        id=text_in(call, "toolUseId", f"{path}.toolUse"),
+        name=text_in(call, "name", f"{path}.toolUse"),
         arguments=arguments_text(call.get("input")),
     )
 
@@ -190,7 +191,7 @@ def _read_result(block: Doc, path: str) -> Part:
         return Opaque(wire=WIRE, doc=block, label="tool_result")
     place = f"{path}.toolResult.content"
     return ToolResult(
-        id=text_at(result.get("toolUseId"), f"{path}.toolResult.toolUseId"),
+        id=text_in(result, "toolUseId", f"{path}.toolResult"),
         content=[
             _read_result_block(object_at(inner, f"{place}[{index}]"), f"{place}[{index}]")
             for index, inner in enumerate(list_at(result.get("content"), place))

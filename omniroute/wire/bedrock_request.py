@@ -42,6 +42,7 @@ from omniroute.wire.shapes import (
     refused,
     rest_of,
     text_at,
+    text_in,
     text_of,
     texts_at,
 )
@@ -114,7 +115,7 @@ def _read_tool(tool: Doc, path: str) -> Tool:
     spec = object_at(tool.get("toolSpec"), f"{path}.toolSpec")
     schema = doc_of(spec.get("inputSchema")).get("json")
     return Tool(
-        name=text_at(spec.get("name"), f"{path}.toolSpec.name"),
+        name=text_in(spec, "name", f"{path}.toolSpec"),
         description=text_of(spec.get("description")) or None,
         schema=None if schema is None else object_at(schema, f"{path}.toolSpec.inputSchema.json"),
         strict=spec.get("strict") if isinstance(spec.get("strict"), bool) else None,

@@ -18,9 +18,10 @@ from omniroute.wire import gemini_glance
 from omniroute.wire.codec import Dialect, Glance, Operation, Peek, Reference, StreamTap
 from omniroute.wire.conversation import Answer, Conversation, Delta, Doc, Notes
 from omniroute.wire.gemini import METHODS, Gemini
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text, wrong_shape
+from omniroute.wire.gemini_doc import as_list, wrong_shape
 from omniroute.wire.gemini_stream import GeminiReader
 from omniroute.wire.gemini_stream_writer import GeminiWriter
+from omniroute.wire.shapes import doc_of, text_of
 
 encode = msgspec.json.Encoder().encode
 
@@ -42,7 +43,7 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 def _opened(doc: Doc) -> Doc:
     """What is in the envelope; an error stands beside none."""
-    inner = as_doc(doc.get("response"))
+    inner = doc_of(doc.get("response"))
     trace = doc.get("traceId")
     if "error" in doc:
         return {"error": doc["error"]}
@@ -93,7 +94,7 @@ class CloudCode(Gemini):
             raise wrong_shape("request", "an object")
         known = {name: value for name, value in inner.items() if name not in (*_OF_THE_SESSION, "model")}
         talk = super().read_request(known)
-        talk.model = as_text(doc.get("model"))
+        talk.model = text_of(doc.get("model"))
         return talk
 
     def write_request(self, talk: Conversation, dialect: Dialect, notes: Notes) -> Doc:
@@ -107,7 +108,7 @@ class CloudCode(Gemini):
 
     def count_request(self, doc: Doc, model: str) -> Doc:
         """The count endpoint takes contents only: system text and tools are counted as what they are, text."""
-        inner = as_doc(doc.get("request"))
+        inner = doc_of(doc.get("request"))
         more = [inner[name] for name in ("systemInstruction", "tools") if name in inner]
         added = [{"role": "user", "parts": [{"text": encode(value).decode()}]} for value in more]
         contents = [*added, *as_list(inner.get("contents"))]

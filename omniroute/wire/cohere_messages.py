@@ -38,7 +38,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.losses import note_loss
-from omniroute.wire.shapes import list_at, object_at, refused, text_at
+from omniroute.wire.shapes import list_at, object_at, refused, text_in
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -49,7 +49,7 @@ def read_messages(doc: Doc) -> list[Turn]:
     for index, given in enumerate(list_at(doc.get("messages"), "messages")):
         path = f"messages[{index}]"
         message = object_at(given, path)
-        read = _ROLES_IN.get(text_at(message.get("role"), f"{path}.role"))
+        read = _ROLES_IN.get(text_in(message, "role", path))
         if read is None:
             raise refused("must be system, user, assistant or tool", f"{path}.role")
         turns.append(read(message, path))
@@ -77,12 +77,12 @@ def _read_assistant(message: Doc, path: str) -> Turn:
     for index, call in enumerate(list_at(message.get("tool_calls"), f"{path}.tool_calls")):
         place = f"{path}.tool_calls[{index}]"
         function = object_at(object_at(call, place).get("function"), f"{place}.function")
-        text_at(function.get("name"), f"{place}.function.name")
+        text_in(function, "name", f"{place}.function")
     return Turn(role="assistant", parts=read_said(message))
 
 
 def _read_result(message: Doc, path: str) -> Turn:
-    id = text_at(message.get("tool_call_id"), f"{path}.tool_call_id")
+    id = text_in(message, "tool_call_id", path)
     content = read_content(message.get("content"), f"{path}.content")
     return Turn(role="user", parts=[ToolResult(id=id, content=content)])
 

@@ -25,7 +25,15 @@ from omniroute.wire.conversation import (
     Thinking,
     ToolCall,
 )
-from omniroute.wire.shapes import arguments_text, doc_of, docs_of, list_at, object_at, text_at, text_of
+from omniroute.wire.shapes import (
+    arguments_text,
+    doc_of,
+    docs_of,
+    list_at,
+    object_at,
+    text_in,
+    text_of,
+)
 
 WIRE = "cohere"
 
@@ -46,7 +54,7 @@ def read_content(content: Any, path: str) -> list[Part]:
 
 def read_part(doc: Doc, path: str) -> Part:
     """Raises `UnsupportedContent` for a type that is not known."""
-    kind = text_at(doc.get("type"), f"{path}.type")
+    kind = text_in(doc, "type", path)
     read = _PARTS_IN.get(kind)
     if read is None:
         raise UnsupportedContent(f"content of type {kind!r} is not known", path)
@@ -54,16 +62,16 @@ def read_part(doc: Doc, path: str) -> Part:
 
 
 def _read_text(doc: Doc, path: str) -> Part:
-    return Text(text=text_at(doc.get("text"), f"{path}.text"))
+    return Text(text=text_in(doc, "text", path))
 
 
 def _read_thinking(doc: Doc, path: str) -> Part:
-    return Thinking(text=text_at(doc.get("thinking"), f"{path}.thinking"))
+    return Thinking(text=text_in(doc, "thinking", path))
 
 
 def _read_image(doc: Doc, path: str) -> Part:
     image = object_at(doc.get("image_url"), f"{path}.image_url")
-    url = text_at(image.get("url"), f"{path}.image_url.url")
+    url = text_in(image, "url", f"{path}.image_url")
     return Image(source=source_of_url(url), detail=text_of(image.get("detail")) or None)
 
 

@@ -27,10 +27,11 @@ from omniroute.wire.conversation import (
     ToolCall,
     Usage,
 )
-from omniroute.wire.gemini_doc import as_count, as_doc, as_list, as_text
+from omniroute.wire.gemini_doc import as_count, as_list
 from omniroute.wire.gemini_grounding import read_citations, write_grounding
 from omniroute.wire.gemini_parts import MADE_ID, WIRE, PartWriter, join_signatures, read_part
 from omniroute.wire.gemini_settings import read_tier, write_tier
+from omniroute.wire.shapes import doc_of, text_of
 
 # ── finish ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -92,21 +93,21 @@ def read_finish(value: Any, message: Any = None, *, calls: bool) -> Finish | Non
     """The finish of a candidate; None while it has none. Gemini says STOP after function calls as well."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = _NUMBERED[value] if 0 <= value < len(_NUMBERED) else str(value)
-    native = as_text(value)
+    native = text_of(value)
     if native in ("", "FINISH_REASON_UNSPECIFIED"):
         return None
     reason = _REASONS.get(native, "other")
     if reason == "stop" and calls:
         reason = "tool_calls"
-    return Finish(reason=reason, native=native, message=as_text(message) or None)
+    return Finish(reason=reason, native=native, message=text_of(message) or None)
 
 
 def read_block(feedback: Any) -> Finish | None:
     """The finish of an answer whose prompt was blocked: there is no candidate then."""
-    reason = as_doc(feedback).get("blockReason")
+    reason = doc_of(feedback).get("blockReason")
     if not reason:
         return None
-    message = as_text(as_doc(feedback).get("blockReasonMessage"))
+    message = text_of(doc_of(feedback).get("blockReasonMessage"))
     return Finish(reason="content_filter", native=str(reason), message=message or None)
 
 
@@ -139,7 +140,7 @@ _COUNTS = (
 
 def read_usage(value: Any) -> Usage | None:
     """None when nothing was counted: early events of a stream carry `usageMetadata` without a single count."""
-    meta = as_doc(value)
+    meta = doc_of(value)
     if not any(name in meta for name in _COUNTS):
         return None
     thoughts = as_count(meta.get("thoughtsTokenCount"))
@@ -156,7 +157,7 @@ def read_usage(value: Any) -> Usage | None:
 
 
 def _audio(details: Any) -> int:
-    entries = [as_doc(entry) for entry in as_list(details)]
+    entries = [doc_of(entry) for entry in as_list(details)]
     return sum(as_count(entry.get("tokenCount")) for entry in entries if entry.get("modality") in _AUDIO)
 
 
@@ -189,11 +190,11 @@ def _modalities(total: int, audio: int) -> list[Doc]:
 
 
 def read_logprobs(value: Any) -> Doc | None:
-    result = as_doc(value)
+    result = doc_of(value)
     chosen = as_list(result.get("chosenCandidates"))
     if not chosen:
         return None
-    tops = [as_list(as_doc(step).get("candidates")) for step in as_list(result.get("topCandidates"))]
+    tops = [as_list(doc_of(step).get("candidates")) for step in as_list(result.get("topCandidates"))]
     tops += [[] for _ in range(len(chosen) - len(tops))]
     return {
         "content": [
@@ -204,8 +205,8 @@ def read_logprobs(value: Any) -> Doc | None:
 
 
 def _token(value: Any) -> Doc:
-    candidate = as_doc(value)
-    text = as_text(candidate.get("token"))
+    candidate = doc_of(value)
+    text = text_of(candidate.get("token"))
     logprob = candidate.get("logProbability")
     return {
         "token": text,
@@ -215,7 +216,7 @@ def _token(value: Any) -> Doc:
 
 
 def write_logprobs(logprobs: Doc | None) -> Doc:
-    tokens = [as_doc(token) for token in as_list(as_doc(logprobs).get("content"))]
+    tokens = [doc_of(token) for token in as_list(doc_of(logprobs).get("content"))]
     if not tokens:
         return {}
     tops = [
@@ -229,8 +230,8 @@ def write_logprobs(logprobs: Doc | None) -> Doc:
 
 
 def _candidate(value: Any) -> Doc:
-    token = as_doc(value)
-    return {"token": as_text(token.get("token")), "logProbability": token.get("logprob", 0.0)}
+    token = doc_of(value)
+    return {"token": text_of(token.get("token")), "logProbability": token.get("logprob", 0.0)}
 
 
 # ── answer in ────────────────────────────────────────────────────────────────────────────────────────
@@ -241,13 +242,13 @@ _ANSWER_KEYS = ("candidates", "usageMetadata", "modelVersion", "responseId", "cr
 
 def read_answer(doc: Doc) -> Answer:
     answer = Answer(
-        id=as_text(doc.get("responseId")),
-        model=as_text(doc.get("modelVersion")),
+        id=text_of(doc.get("responseId")),
+        model=text_of(doc.get("modelVersion")),
         created=read_time(doc.get("createTime")),
         usage=read_usage(doc.get("usageMetadata")),
     )
-    answer.service_tier = read_tier(as_doc(doc.get("usageMetadata")).get("serviceTier"))
-    candidates = [as_doc(candidate) for candidate in as_list(doc.get("candidates"))]
+    answer.service_tier = read_tier(doc_of(doc.get("usageMetadata")).get("serviceTier"))
+    candidates = [doc_of(candidate) for candidate in as_list(doc.get("candidates"))]
     ids = CallIds(answer.id)
     answer.choices = [_read_candidate(candidate, ids) for candidate in candidates]
     blocked = read_block(doc.get("promptFeedback"))
@@ -264,7 +265,7 @@ def _answer_extras(doc: Doc, candidates: list[Doc]) -> Doc:
     rests = [{k: v for k, v in candidate.items() if k not in _CANDIDATE_KEYS} for candidate in candidates]
     if any(rests):
         extras["candidates"] = rests
-    uncounted = {k: v for k, v in as_doc(doc.get("usageMetadata")).items() if k not in _COUNTS}
+    uncounted = {k: v for k, v in doc_of(doc.get("usageMetadata")).items() if k not in _COUNTS}
     return extras | {
         key: rest
         for key, rest in (("promptFeedback", doc.get("promptFeedback")), ("usageMetadata", uncounted))
@@ -273,8 +274,8 @@ def _answer_extras(doc: Doc, candidates: list[Doc]) -> Doc:
 
 
 def _read_candidate(candidate: Doc, ids: CallIds) -> Choice:
-    docs = as_list(as_doc(candidate.get("content")).get("parts"))
-    parts = join_signatures(read_answer_part(as_doc(doc), ids) for doc in docs)
+    docs = as_list(doc_of(candidate.get("content")).get("parts"))
+    parts = join_signatures(read_answer_part(doc_of(doc), ids) for doc in docs)
     calls = any(isinstance(part, ToolCall) for part in parts)
     for place, citation in read_citations(
         candidate, [part.text if isinstance(part, Text) else None for part in parts]
@@ -315,7 +316,7 @@ class CallIds:
 def read_time(value: Any) -> int:
     """Epoch seconds of an RFC 3339 time; 0 for what is none."""
     try:
-        return int(datetime.fromisoformat(as_text(value).replace("Z", "+00:00")).timestamp())
+        return int(datetime.fromisoformat(text_of(value).replace("Z", "+00:00")).timestamp())
     except (ValueError, OverflowError):
         return 0
 
@@ -339,7 +340,7 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     # The usual tier goes without saying: the SDK's types are one field behind the server.
     told = {"serviceTier": tier} if tier not in (None, "standard") else {}
     usage = (write_usage(answer.usage) if answer.usage is not None else {}) | told
-    usage |= as_doc(extras.get("usageMetadata"))
+    usage |= doc_of(extras.get("usageMetadata"))
     if usage:
         doc["usageMetadata"] = usage
     doc["modelVersion"] = reference.model

@@ -104,16 +104,8 @@ def wrong_shape(path: str, wanted: str) -> Refused:
 # ── answers are read without complaint: what has a wrong type counts as absent ───────────────────────
 
 
-def as_doc(value: Any) -> Doc:
-    return value if isinstance(value, dict) else {}
-
-
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def as_text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def as_count(value: Any) -> int:

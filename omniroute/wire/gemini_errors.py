@@ -14,8 +14,9 @@ import msgspec
 
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire.conversation import Doc
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text
+from omniroute.wire.gemini_doc import as_list
 from omniroute.wire.retry_after import retry_after
+from omniroute.wire.shapes import doc_of, text_of
 
 _KIND_OF_REASON: dict[str, ProblemKind] = {
     "API_KEY_INVALID": "authentication",
@@ -139,12 +140,12 @@ def _error(found: Any) -> Doc:
     """The innermost error object: streams put it into an array, proxies put its JSON into a message."""
     if isinstance(found, list):
         found = found[0] if found else None
-    error = as_doc(found).get("error")
+    error = doc_of(found).get("error")
     if isinstance(error, str):
         return {"message": error}
-    error = as_doc(error) or ({"message": as_text(as_doc(found).get("message"))} if found else {})
-    message = as_text(error.get("message")).strip()
-    inner = as_doc(as_doc(_decoded(message)).get("error")) if message.startswith("{") else {}
+    error = doc_of(error) or ({"message": text_of(doc_of(found).get("message"))} if found else {})
+    message = text_of(error.get("message")).strip()
+    inner = doc_of(doc_of(_decoded(message)).get("error")) if message.startswith("{") else {}
     return inner or error
 
 
@@ -152,10 +153,10 @@ def problem_of(error: Doc, status: int = 0) -> Problem:
     """The meaning of the object under `error`; `status` is that of the answer, if it had one."""
     code = error.get("code")
     status = status if status >= 400 else code if isinstance(code, int) and 400 <= code < 600 else 502
-    word = as_text(error.get("status"))
-    message = _clean(as_text(error.get("message")))
-    details = [as_doc(detail) for detail in as_list(error.get("details"))]
-    reason = next((text for detail in details if (text := as_text(detail.get("reason")))), None)
+    word = text_of(error.get("status"))
+    message = _clean(text_of(error.get("message")))
+    details = [doc_of(detail) for detail in as_list(error.get("details"))]
+    reason = next((text for detail in details if (text := text_of(detail.get("reason")))), None)
     return Problem(
         kind=_kind(word, status, message, reason, details),
         message=message or f"The upstream answered {status} and did not say why.",
@@ -186,8 +187,8 @@ def _kind(word: str, status: int, message: str, reason: str | None, details: lis
 def _used_up(message: str, details: list[Doc]) -> bool:
     """Whether a limit is one that waiting a moment does not lift. Google words both alike; the quota's id, or a
     delay after which to try again, tells them apart."""
-    violations = [as_doc(entry) for detail in details for entry in as_list(detail.get("violations"))]
-    ids = " ".join(as_text(entry.get("quotaId")) for entry in violations)
+    violations = [doc_of(entry) for detail in details for entry in as_list(detail.get("violations"))]
+    ids = " ".join(text_of(entry.get("quotaId")) for entry in violations)
     if "PerDay" in ids or any(entry.get("quotaValue") == "0" for entry in violations):
         return True
     return "PerMinute" not in ids and _retry_delay(details) is None and "quota" in message.lower()
@@ -197,7 +198,7 @@ def _retry_delay(details: list[Doc]) -> float | None:
     """Seconds of google.rpc.RetryInfo: `"34.4s"`, or an object with `seconds`."""
     for detail in details:
         delay = detail.get("retryDelay")
-        value = as_doc(delay).get("seconds") if isinstance(delay, dict) else as_text(delay).removesuffix("s")
+        value = doc_of(delay).get("seconds") if isinstance(delay, dict) else text_of(delay).removesuffix("s")
         seconds = _seconds(value)
         if seconds is not None:
             return seconds

@@ -12,16 +12,17 @@ from typing import Any, Literal
 import msgspec
 
 from omniroute.wire.conversation import Citation, Doc
-from omniroute.wire.gemini_doc import as_count, as_doc, as_list, as_text, given
+from omniroute.wire.gemini_doc import as_count, as_list, given
 from omniroute.wire.gemini_parts import WIRE
+from omniroute.wire.shapes import doc_of, text_of
 
 _Kind = Literal["url", "file", "document", "other"]
 
 _CHUNKS: tuple[tuple[str, _Kind, Callable[[Doc], str]], ...] = (
-    ("web", "url", lambda source: as_text(source.get("uri"))),
-    ("maps", "url", lambda source: as_text(source.get("uri"))),
-    ("image", "url", lambda source: as_text(source.get("sourceUri"))),
-    ("retrievedContext", "document", lambda source: as_text(source.get("uri"))),
+    ("web", "url", lambda source: text_of(source.get("uri"))),
+    ("maps", "url", lambda source: text_of(source.get("uri"))),
+    ("image", "url", lambda source: text_of(source.get("sourceUri"))),
+    ("retrievedContext", "document", lambda source: text_of(source.get("uri"))),
 )
 """Kinds of a grounding chunk, what they are in the canonical model, and where their URL stands."""
 
@@ -34,12 +35,12 @@ def read_citations(candidate: Doc, texts: Sequence[str | None]) -> list[tuple[in
     places = [place for place, text in enumerate(texts) if text is not None]
     if not places:
         return []
-    grounding = as_doc(candidate.get("groundingMetadata"))
-    chunks = [as_doc(chunk) for chunk in as_list(grounding.get("groundingChunks"))]
+    grounding = doc_of(candidate.get("groundingMetadata"))
+    chunks = [doc_of(chunk) for chunk in as_list(grounding.get("groundingChunks"))]
     found: list[tuple[int, Citation]] = []
     used: set[int] = set()
-    for support in (as_doc(entry) for entry in as_list(grounding.get("groundingSupports"))):
-        place, where = _segment(as_doc(support.get("segment")), texts, places)
+    for support in (doc_of(entry) for entry in as_list(grounding.get("groundingSupports"))):
+        place, where = _segment(doc_of(support.get("segment")), texts, places)
         for number in as_list(support.get("groundingChunkIndices")):
             if isinstance(number, int) and 0 <= number < len(chunks):
                 used.add(number)
@@ -52,16 +53,16 @@ def read_citations(candidate: Doc, texts: Sequence[str | None]) -> list[tuple[in
 
 def _source(chunk: Doc) -> Doc:
     for key, kind, url in _CHUNKS:
-        source = as_doc(chunk.get(key))
+        source = doc_of(chunk.get(key))
         if source:
-            title = as_text(source.get("title")) or None
+            title = text_of(source.get("title")) or None
             return {"kind": kind, "url": url(source) or None, "title": title, "wire": WIRE, "native": chunk}
     return {"kind": "other", "wire": WIRE, "native": chunk}
 
 
 def _segment(segment: Doc, texts: Sequence[str | None], places: list[int]) -> tuple[int, Citation]:
     """The text that a segment is of, and its characters there: none where its bytes do not say what it quotes."""
-    quote = as_text(segment.get("text"))
+    quote = text_of(segment.get("text"))
     start, end = as_count(segment.get("startIndex")), as_count(segment.get("endIndex"))
     named = as_count(segment.get("partIndex"))
     for place in sorted(places, key=lambda place: place != named):
@@ -84,12 +85,12 @@ def _characters(text: str, start: int, end: int) -> tuple[int, int] | None:
 def _recited(candidate: Doc, texts: Sequence[str | None], places: list[int]) -> list[tuple[int, Citation]]:
     """Passages that the model took from a known work."""
     found: list[tuple[int, Citation]] = []
-    metadata = as_doc(candidate.get("citationMetadata"))
+    metadata = doc_of(candidate.get("citationMetadata"))
     for entry in (
-        as_doc(item) for item in as_list(metadata.get("citations") or metadata.get("citationSources"))
+        doc_of(item) for item in as_list(metadata.get("citations") or metadata.get("citationSources"))
     ):
         place, where = _segment(entry, texts, places)
-        url, title = as_text(entry.get("uri")) or None, as_text(entry.get("title")) or None
+        url, title = text_of(entry.get("uri")) or None, text_of(entry.get("title")) or None
         source: Doc = {
             "kind": "url" if url else "other",
             "url": url,
@@ -132,7 +133,7 @@ def _support(supports: list[Doc], segment: Doc | None, chunk: int) -> None:
 def _write_chunk(citation: Citation) -> Doc:
     native: Any = citation.native if citation.wire == WIRE else None
     if native and any(key in native for key, _, _ in _CHUNKS):
-        return as_doc(native)
+        return doc_of(native)
     if citation.url is not None:
         return {"web": given(uri=citation.url, title=citation.title)}
     return {"retrievedContext": given(uri=citation.file_id, title=citation.title, text=citation.quote)}

@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 from omniroute.wire.conversation import Doc
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text
+from omniroute.wire.gemini_doc import as_list
+from omniroute.wire.shapes import doc_of, text_of
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(?:'([^']*)'|\"([^\"]*)\")\]")
 _LONGEST_LIST = 100_000
@@ -25,8 +26,8 @@ class PartialArguments:
         self._growing: str | None = None
 
     def add(self, fragments: Any) -> None:
-        for fragment in (as_doc(entry) for entry in as_list(fragments)):
-            path = as_text(fragment.get("jsonPath"))
+        for fragment in (doc_of(entry) for entry in as_list(fragments)):
+            path = text_of(fragment.get("jsonPath"))
             steps = _steps(path)
             if steps:
                 self._set(steps, _value(fragment), more=self._growing == path)

@@ -30,9 +30,9 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.functions import CUSTOM_INPUT
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given
+from omniroute.wire.gemini_doc import as_list, given
 from omniroute.wire.losses import note_loss
-from omniroute.wire.shapes import arguments_object
+from omniroute.wire.shapes import arguments_object, doc_of, text_of
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "gemini"
@@ -82,7 +82,7 @@ _MEDIA_TYPES = {
 
 
 def read_signature(part: Doc) -> Signature | None:
-    value = as_text(part.get("thoughtSignature"))
+    value = text_of(part.get("thoughtSignature"))
     if not value:
         return None
     if value.startswith(_WRAPPED):
@@ -122,7 +122,7 @@ def read_part(part: Doc) -> Part | None:
 
 
 def _read_text(part: Doc) -> Part:
-    text = as_text(part["text"])
+    text = text_of(part["text"])
     signature = read_signature(part)
     if part.get("thought") is True:
         return Thinking(text=text, signature=signature, redacted=not text and signature is not None)
@@ -144,24 +144,24 @@ def join_signatures(parts: Iterable[Part]) -> list[Part]:
 
 
 def _read_call(part: Doc) -> Part:
-    call = as_doc(part["functionCall"])
+    call = doc_of(part["functionCall"])
     return ToolCall(
-        id=as_text(call.get("id")),
-        name=as_text(call.get("name")),
-        arguments=json_text(as_doc(call.get("args"))),
+        id=text_of(call.get("id")),
+        name=text_of(call.get("name")),
+        arguments=json_text(doc_of(call.get("args"))),
         signature=read_signature(part),
     )
 
 
 def _read_result(part: Doc) -> Part:
-    result = as_doc(part["functionResponse"])
+    result = doc_of(part["functionResponse"])
     text, failed = _read_response(result.get("response"))
     content: list[Part] = [Text(text=text)] if text else []
     content += [
-        found for item in as_list(result.get("parts")) if (found := read_part(as_doc(item))) is not None
+        found for item in as_list(result.get("parts")) if (found := read_part(doc_of(item))) is not None
     ]
     return ToolResult(
-        id=as_text(result.get("id")), name=as_text(result.get("name")) or None, content=content, error=failed
+        id=text_of(result.get("id")), name=text_of(result.get("name")) or None, content=content, error=failed
     )
 
 
@@ -171,7 +171,7 @@ def _read_response(response: Any) -> tuple[str, bool]:
     By convention a lone `output` (or `result`) holds the answer and a lone `error` what went wrong; anything else
     is the answer itself, as JSON text.
     """
-    answer = as_doc(response)
+    answer = doc_of(response)
     if _by_convention(answer):
         (key, value), *_ = answer.items()
         return value if isinstance(value, str) else json_text(value), key == "error"
@@ -187,19 +187,19 @@ def _by_convention(answer: Doc) -> bool:
 
 
 def _read_blob(part: Doc) -> Part:
-    blob = as_doc(part["inlineData"])
-    data = as_text(blob.get("data"))
+    blob = doc_of(part["inlineData"])
+    data = text_of(blob.get("data"))
     if "-" in data or "_" in data:
         # Protocol buffers read both alphabets of base64, and the Python SDK writes the one that others refuse.
         data = data.replace("-", "+").replace("_", "/")
     data += "=" * (-len(data) % 4)
-    return _media(part, Source(data=data, media_type=as_text(blob.get("mimeType")) or None), blob)
+    return _media(part, Source(data=data, media_type=text_of(blob.get("mimeType")) or None), blob)
 
 
 def _read_file(part: Doc) -> Part:
-    file = as_doc(part["fileData"])
-    uri = as_text(file.get("fileUri"))
-    return _media(part, Source(url=uri, media_type=as_text(file.get("mimeType")) or _guess(uri)), file)
+    file = doc_of(part["fileData"])
+    uri = text_of(file.get("fileUri"))
+    return _media(part, Source(url=uri, media_type=text_of(file.get("mimeType")) or _guess(uri)), file)
 
 
 def _media(part: Doc, source: Source, named: Doc) -> Part:
@@ -207,13 +207,13 @@ def _media(part: Doc, source: Source, named: Doc) -> Part:
         return Opaque(wire=WIRE, doc=part, label="video")
     kind = (source.media_type or "").split("/", 1)[0]
     if kind == "image":
-        level = as_doc(part.get("mediaResolution")).get("level")
-        return Image(source=source, detail=_DETAIL_OF.get(as_text(level)))
+        level = doc_of(part.get("mediaResolution")).get("level")
+        return Image(source=source, detail=_DETAIL_OF.get(text_of(level)))
     if kind == "audio":
         return Audio(source=source, format=audio_format(source.media_type))
     if kind == "video":
         return Video(source=source)
-    return File(source=source, name=as_text(named.get("displayName")) or None)
+    return File(source=source, name=text_of(named.get("displayName")) or None)
 
 
 def _read_opaque(kind: str) -> Callable[[Doc], Part]:

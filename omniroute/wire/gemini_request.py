@@ -23,7 +23,7 @@ from omniroute.wire.conversation import (
     ToolResult,
     Turn,
 )
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text, normalise, wrong_shape
+from omniroute.wire.gemini_doc import as_list, normalise, wrong_shape
 from omniroute.wire.gemini_parts import (
     MADE_ID,
     SKIP_SIGNATURE,
@@ -45,6 +45,7 @@ from omniroute.wire.gemini_settings import (
     write_tools,
 )
 from omniroute.wire.losses import note_foreign_settings, note_loss
+from omniroute.wire.shapes import doc_of, text_of
 
 _ROLES: dict[str, Role] = {
     "": "user",
@@ -76,7 +77,7 @@ _OPENING = "(The conversation so far.)"
 def read_request(doc: Doc) -> Conversation:
     doc = normalise(doc)
     doc = doc.get("generateContentRequest", doc)
-    talk = Conversation(model=as_text(doc.get("model")).removeprefix("models/"))
+    talk = Conversation(model=text_of(doc.get("model")).removeprefix("models/"))
     talk.turns = _read_turns(doc)
     talk.tools = read_tools(doc.get("tools", []))
     talk.tool_choice, tool_rest = read_tool_config(doc.get("toolConfig", {}))
@@ -100,7 +101,7 @@ def _read_turns(doc: Doc) -> list[Turn]:
     calls = _Calls()
     for index, content in enumerate(doc.get("contents", [])):
         path = f"contents[{index}]"
-        role = as_text(content.get("role")).lower()
+        role = text_of(content.get("role")).lower()
         if role not in _ROLES:
             raise wrong_shape(f"{path}.role", "`user` or `model`")
         parts = _read_parts(content, path)
@@ -345,12 +346,12 @@ def _note_dropped(talk: Conversation, notes: Notes) -> None:
 def _with_extras(doc: Doc, talk: Conversation) -> Doc:
     extras = talk.extras.get(WIRE, {})
     if talk.tool_choice is None or talk.tool_choice.mode != "auto":
-        extras = {**extras, "toolConfig": _without_mode(as_doc(extras.get("toolConfig")))}
+        extras = {**extras, "toolConfig": _without_mode(doc_of(extras.get("toolConfig")))}
     return _deep(doc, {key: value for key, value in extras.items() if value not in ({}, None)})
 
 
 def _without_mode(config: Doc) -> Doc:
-    calling = {k: v for k, v in as_doc(config.get("functionCallingConfig")).items() if k != "mode"}
+    calling = {k: v for k, v in doc_of(config.get("functionCallingConfig")).items() if k != "mode"}
     rest = {key: value for key, value in config.items() if key != "functionCallingConfig"}
     return rest | ({"functionCallingConfig": calling} if calling else {})
 

@@ -21,11 +21,12 @@ from omniroute.wire.conversation import (
     ToolChoice,
 )
 from omniroute.wire.functions import one_input
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text, given, wrong_shape
+from omniroute.wire.gemini_doc import as_list, given, wrong_shape
 from omniroute.wire.gemini_parts import WIRE
 from omniroute.wire.losses import note_loss, note_not_off
 from omniroute.wire.schema_lowering import lower_schema, raise_schema
 from omniroute.wire.settings import Settings, read_settings, write_settings
+from omniroute.wire.shapes import doc_of, text_of
 
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _DEFAULT_LEVELS: tuple[Effort, ...] = ("low", "high")
@@ -108,7 +109,7 @@ def read_config(config: Doc, talk: Conversation) -> Doc:
     """Puts what `generationConfig` says into `talk`; what only Gemini knows is returned."""
     read_settings(config, _SETTINGS, talk, "generationConfig.")
     rest = {name: value for name, value in config.items() if name not in _SETTINGS and name not in _SHAPED}
-    talk.reasoning = _read_thinking(as_doc(config.get("thinkingConfig")))
+    talk.reasoning = _read_thinking(doc_of(config.get("thinkingConfig")))
     talk.output = _read_output(config)
     if talk.output is None:
         rest |= {name: config[name] for name in _SHAPED[:3] if name in config}
@@ -122,7 +123,7 @@ def _read_thinking(config: Doc) -> Reasoning | None:
     budget = (
         _integer(config["thinkingBudget"], f"{path}.thinkingBudget") if "thinkingBudget" in config else None
     )
-    level = as_text(config.get("thinkingLevel")).lower()
+    level = text_of(config.get("thinkingLevel")).lower()
     effort = next((word for word in _EFFORTS if word == level), None)
     return Reasoning(
         enabled=None if budget is None and effort is None else budget != 0,
@@ -134,7 +135,7 @@ def _read_thinking(config: Doc) -> Reasoning | None:
 
 
 def _read_output(config: Doc) -> OutputFormat | None:
-    mime = as_text(config.get("responseMimeType"))
+    mime = text_of(config.get("responseMimeType"))
     if mime not in ("", "application/json", "text/plain"):
         return None
     if isinstance(config.get("responseJsonSchema"), dict):
@@ -170,7 +171,7 @@ def _read_function(doc: Doc, path: str) -> Tool:
     rest = {key: value for key, value in doc.items() if key not in known}
     return Tool(
         name=name,
-        description=as_text(doc.get("description")) or None,
+        description=text_of(doc.get("description")) or None,
         schema=schema,
         wire=WIRE if rest else None,
         native=rest or None,
@@ -182,9 +183,9 @@ _MODES: dict[Any, str] = {1: "AUTO", 2: "ANY", 3: "NONE", 4: "VALIDATED"}
 
 def read_tool_config(config: Doc) -> tuple[ToolChoice | None, Doc]:
     """The choice, and what only Gemini knows of it."""
-    calling = as_doc(config.get("functionCallingConfig"))
+    calling = doc_of(config.get("functionCallingConfig"))
     mode = calling.get("mode")
-    mode = _MODES.get(mode) if isinstance(mode, int) else as_text(mode).upper()
+    mode = _MODES.get(mode) if isinstance(mode, int) else text_of(mode).upper()
     names = tuple(name for name in as_list(calling.get("allowedFunctionNames")) if isinstance(name, str))
     choice = _CHOICES[mode](names) if mode in _CHOICES else None
     rest = {key: value for key, value in config.items() if key != "functionCallingConfig"}
@@ -210,7 +211,7 @@ _CHOICES: dict[Any, Callable[[tuple[str, ...]], ToolChoice]] = {
 
 def read_tier(value: Any) -> str | None:
     """The service tier in the canonical words; words that we do not know stay."""
-    tier = as_text(value).lower()
+    tier = text_of(value).lower()
     return _TIERS.get(tier, tier) or None
 
 
@@ -329,8 +330,8 @@ def _write_function(tool: Tool, dialect: Dialect, notes: Notes) -> Doc:
 
 def _description(tool: Tool) -> str | None:
     """A grammar that a free-text tool demands can only be told."""
-    syntax = as_doc(tool.format)
-    definition = as_text(syntax.get("definition")) or as_text(as_doc(syntax.get("grammar")).get("definition"))
+    syntax = doc_of(tool.format)
+    definition = text_of(syntax.get("definition")) or text_of(doc_of(syntax.get("grammar")).get("definition"))
     if tool.kind != "custom" or not definition:
         return tool.description
     return "\n\n".join(filter(None, (tool.description, f"The input must follow this grammar:\n{definition}")))

@@ -48,11 +48,12 @@ from omniroute.wire.gemini_answer import (
     read_time,
     read_usage,
 )
-from omniroute.wire.gemini_doc import as_doc, as_list, as_text
+from omniroute.wire.gemini_doc import as_list
 from omniroute.wire.gemini_errors import problem_of
 from omniroute.wire.gemini_grounding import read_citations
 from omniroute.wire.gemini_partial import PartialArguments
 from omniroute.wire.gemini_parts import json_text, read_signature
+from omniroute.wire.shapes import doc_of, text_of
 
 
 class _Partial:
@@ -103,7 +104,7 @@ class GeminiReader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedStream(f"an event of the stream is not JSON: {error}") from error
         docs = found if isinstance(found, list) else [found]
-        return [delta for doc in docs for delta in self._document(as_doc(doc))]
+        return [delta for doc in docs for delta in self._document(doc_of(doc))]
 
     def end(self) -> Iterable[Delta]:
         if self._over:
@@ -116,7 +117,7 @@ class GeminiReader:
         return [Failure(kind="bad_gateway", message=message)]
 
     def _document(self, doc: Doc) -> Iterator[Delta]:
-        error = as_doc(doc.get("error"))
+        error = doc_of(doc.get("error"))
         if self._over:
             return
         if error:
@@ -126,7 +127,7 @@ class GeminiReader:
         if not self._started and doc:
             yield self._start(doc)
         for place, candidate in enumerate(as_list(doc.get("candidates"))):
-            yield from self._candidate(as_doc(candidate), place)
+            yield from self._candidate(doc_of(candidate), place)
         self._block = read_block(doc.get("promptFeedback")) or self._block
         usage = read_usage(doc.get("usageMetadata"))
         if usage is not None and usage != self._usage:
@@ -135,18 +136,18 @@ class GeminiReader:
 
     def _start(self, doc: Doc) -> Start:
         self._started = True
-        answer_id = as_text(doc.get("responseId"))
+        answer_id = text_of(doc.get("responseId"))
         self._ids = CallIds(answer_id)
         return Start(
-            id=answer_id, model=as_text(doc.get("modelVersion")), created=read_time(doc.get("createTime"))
+            id=answer_id, model=text_of(doc.get("modelVersion")), created=read_time(doc.get("createTime"))
         )
 
     def _candidate(self, doc: Doc, place: int) -> Iterator[Delta]:
         index = doc.get("index")
         index = index if isinstance(index, int) and not isinstance(index, bool) and index >= 0 else place
         state = self._candidates.setdefault(index, _Candidate(index))
-        for part in as_list(as_doc(doc.get("content")).get("parts")):
-            yield from self._part(state, as_doc(part))
+        for part in as_list(doc_of(doc.get("content")).get("parts")):
+            yield from self._part(state, doc_of(part))
         logprobs = read_logprobs(doc.get("logprobsResult"))
         if logprobs is not None:
             yield LogprobsDelta(logprobs=logprobs, choice=index)
@@ -200,15 +201,15 @@ class GeminiReader:
             state.partial = _Partial(self._next())
             yield CallStart(
                 part=state.partial.part,
-                id=as_text(call.get("id")) or self._ids.fresh(),
-                name=as_text(call.get("name")),
+                id=text_of(call.get("id")) or self._ids.fresh(),
+                name=text_of(call.get("name")),
                 signature=read_signature(doc),
                 choice=state.index,
             )
         else:
             state.partial.signature = read_signature(doc) or state.partial.signature
         partial = state.partial
-        partial.arguments.value.update(as_doc(call.get("args")))
+        partial.arguments.value.update(doc_of(call.get("args")))
         partial.arguments.add(call.get("partialArgs"))
         if call.get("willContinue") is not True:
             yield from self._end_partial(state)

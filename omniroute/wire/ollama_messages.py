@@ -31,7 +31,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.functions import input_of
 from omniroute.wire.losses import note_loss
-from omniroute.wire.shapes import arguments_text, list_at, object_at, refused, text_at, text_of
+from omniroute.wire.shapes import arguments_text, list_at, object_at, refused, text_at, text_in, text_of
 
 WIRE = "ollama"
 
@@ -78,7 +78,7 @@ def read_messages(messages: Any) -> list[Turn]:
     for index, given in enumerate(list_at(messages, "messages")):
         path = f"messages[{index}]"
         message = object_at(given, path)
-        read = _ROLES_IN.get(text_at(message.get("role"), f"{path}.role").lower())
+        read = _ROLES_IN.get(text_in(message, "role", path).lower())
         if read is None:
             raise refused("must be system, user, assistant or tool", f"{path}.role")
         turns.append(read(message, path, pairing))
@@ -123,7 +123,7 @@ def _read_assistant(message: Doc, path: str, pairing: Pairing) -> Turn:
 
 def _read_call(call: Doc, path: str, pairing: Pairing) -> ToolCall:
     function = object_at(call.get("function"), f"{path}.function")
-    name = text_at(function.get("name"), f"{path}.function.name")
+    name = text_in(function, "name", f"{path}.function")
     arguments = arguments_text(function.get("arguments"))
     return ToolCall(id=pairing.called(text_of(call.get("id")), name), name=name, arguments=arguments)
 

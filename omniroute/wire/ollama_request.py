@@ -33,6 +33,7 @@ from omniroute.wire.shapes import (
     refused,
     rest_of,
     text_at,
+    text_in,
     text_of,
     texts_at,
 )
@@ -94,7 +95,7 @@ def _read_tool(tool: Doc, path: str) -> Tool:
     function = object_at(tool.get("function"), f"{path}.function")
     parameters = function.get("parameters")
     return Tool(
-        name=text_at(function.get("name"), f"{path}.function.name"),
+        name=text_in(function, "name", f"{path}.function"),
         description=text_of(function.get("description")) or None,
         schema=None if parameters is None else object_at(parameters, f"{path}.function.parameters"),
     )

@@ -42,19 +42,17 @@ from omniroute.wire.openai_chat_parts import (
     TIERS,
     WIRE,
     arguments_of,
-    doc_of,
-    docs_of,
     read_answer_content,
     read_call,
     read_citation,
     read_images,
     read_reasoning,
     read_sources,
-    text_of,
     write_call,
     write_detail,
     write_extra_signature,
 )
+from omniroute.wire.shapes import doc_of, docs_of, text_of
 from omniroute.wire.think_tags import split_think
 
 # ── finish ───────────────────────────────────────────────────────────────────────────────────────

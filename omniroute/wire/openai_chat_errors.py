@@ -15,8 +15,8 @@ import msgspec
 
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire.conversation import Doc
-from omniroute.wire.openai_chat_parts import doc_of, docs_of, text_of
 from omniroute.wire.retry_after import retry_after
+from omniroute.wire.shapes import doc_of, docs_of, text_of
 
 # ── in: what it is ───────────────────────────────────────────────────────────────────────────────
 

@@ -43,18 +43,17 @@ from omniroute.wire.openai_chat_parts import (
     CONTENT_IN,
     WIRE,
     arguments_of,
-    doc_of,
     native_detail,
     read_cache,
     read_call,
     read_extra_signature,
     read_reasoning,
     refused,
-    text_of,
     write_call,
     write_detail,
     write_extra_signature,
 )
+from omniroute.wire.shapes import doc_of, text_of
 from omniroute.wire.think_tags import THINK_CLOSE, THINK_OPEN
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────

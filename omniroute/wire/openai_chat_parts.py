@@ -32,6 +32,7 @@ from omniroute.wire.conversation import (
     ToolCall,
     Video,
 )
+from omniroute.wire.shapes import doc_of, docs_of, text_of
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 WIRE = "openai-chat"
@@ -43,21 +44,6 @@ TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 def refused(message: str, param: str) -> Refused:
     """The client's request has a wrong shape at `param`."""
     return Refused(Problem(kind="invalid_request", message=f"`{param}`: {message}", param=param))
-
-
-def text_of(value: Any) -> str:
-    """A string, or "" for anything else: in answers, null and absent and empty are one."""
-    return value if isinstance(value, str) else ""
-
-
-def doc_of(value: Any) -> Doc:
-    """An object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def docs_of(value: Any) -> list[Doc]:
-    """The objects in a list, or none for anything else."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def string_at(doc: Doc, key: str, path: str) -> str:

@@ -15,7 +15,7 @@ from omniroute.wire.codec import Dialect
 from omniroute.wire.content import budget_of, effort_of
 from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
 from omniroute.wire.losses import note_not_off
-from omniroute.wire.openai_chat_parts import doc_of, text_of
+from omniroute.wire.shapes import doc_of, text_of
 
 # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 

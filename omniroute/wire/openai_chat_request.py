@@ -63,10 +63,10 @@ from omniroute.wire.conversation import (
 from omniroute.wire.functions import described, no_arguments, one_input
 from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.openai_chat_messages import read_messages, write_messages
-from omniroute.wire.openai_chat_parts import TIERS, WIRE, doc_of, read_cache, refused, string_at, text_of
+from omniroute.wire.openai_chat_parts import TIERS, WIRE, read_cache, refused, string_at
 from omniroute.wire.openai_chat_reasoning import REASONING_KEYS, read_reasoning_settings, write_reasoning
 from omniroute.wire.settings import Settings, read_settings
-from omniroute.wire.shapes import rest_of
+from omniroute.wire.shapes import doc_of, rest_of, text_of
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -51,8 +51,6 @@ from omniroute.wire.openai_chat_answer import (
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.openai_chat_parts import (
     arguments_of,
-    doc_of,
-    docs_of,
     plain_reasoning,
     read_answer_content,
     read_citation,
@@ -60,8 +58,8 @@ from omniroute.wire.openai_chat_parts import (
     read_extra_signature,
     read_images,
     read_sources,
-    text_of,
 )
+from omniroute.wire.shapes import doc_of, docs_of, text_of
 from omniroute.wire.think_tags import Piece, ThinkTags
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────

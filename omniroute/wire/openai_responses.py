@@ -25,9 +25,10 @@ from omniroute.wire.openai_responses_glance import ResponsesTap
 from omniroute.wire.openai_responses_items import read_output_item
 from omniroute.wire.openai_responses_object import read_finish, read_usage
 from omniroute.wire.openai_responses_reader import ResponsesReader
-from omniroute.wire.openai_responses_shapes import WIRE, objects, said, whole
+from omniroute.wire.openai_responses_shapes import WIRE, said, whole
 from omniroute.wire.openai_responses_writer import ResponsesWriter
 from omniroute.wire.rate_limit_headers import Family
+from omniroute.wire.shapes import docs_of
 from omniroute.wire.sse import frame
 
 
@@ -78,7 +79,7 @@ class OpenAIResponses(Wire):
         problem = failure_of(doc)
         if problem is not None:
             raise UpstreamError(problem)
-        items = objects(doc.get("output"))
+        items = docs_of(doc.get("output"))
         parts: list[Part] = [part for item in items for part in read_output_item(item)]
         choice = Choice(parts=parts, finish=read_finish(doc), logprobs=_logprobs(items))
         return Answer(
@@ -125,6 +126,6 @@ def _logprobs(items: list[Doc]) -> Doc | None:
     """The log probabilities of all text, in one list."""
     tokens: list[Any] = []
     for item in items:
-        for entry in objects(item.get("content")):
-            tokens += objects(entry.get("logprobs"))
+        for entry in docs_of(item.get("content")):
+            tokens += docs_of(entry.get("logprobs"))
     return {"content": tokens} if tokens else None

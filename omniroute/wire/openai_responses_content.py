@@ -25,16 +25,8 @@ from omniroute.wire.conversation import (
     Source,
     Text,
 )
-from omniroute.wire.openai_responses_shapes import (
-    WIRE,
-    list_at,
-    object_at,
-    objects,
-    said,
-    text_at,
-    whole,
-    wrong,
-)
+from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, whole, wrong
+from omniroute.wire.shapes import docs_of
 
 # ── parts in ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,7 +53,7 @@ def _read_part(doc: Doc, place: str) -> Part:
 
 
 def _read_text(doc: Doc, place: str) -> Part:
-    citations = [read_annotation(entry) for entry in objects(doc.get("annotations"))]
+    citations = [read_annotation(entry) for entry in docs_of(doc.get("annotations"))]
     return Text(text=text_at(doc, "text", place), cache=_cache(doc), citations=citations)
 
 

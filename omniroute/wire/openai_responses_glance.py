@@ -11,7 +11,8 @@ from omniroute.wire.codec import Glance
 from omniroute.wire.conversation import Doc, Finish, Usage
 from omniroute.wire.openai_responses_errors import failure_of
 from omniroute.wire.openai_responses_object import read_finish, read_usage
-from omniroute.wire.openai_responses_shapes import objects, said
+from omniroute.wire.openai_responses_shapes import said
+from omniroute.wire.shapes import docs_of
 
 
 class _Seen(msgspec.Struct):
@@ -45,7 +46,7 @@ def glance(raw: bytes) -> Glance:
         usage=read_usage(doc["usage"]),
         finish=finish,
         model=said(doc, "model") or "",
-        empty=problem is None and finish.reason == "stop" and not any(map(_content, objects(doc["output"]))),
+        empty=problem is None and finish.reason == "stop" and not any(map(_content, docs_of(doc["output"]))),
         problem=problem,
     )
 
@@ -56,7 +57,7 @@ def _content(item: Doc) -> bool:
         return False
     entries = item.get("content")
     return not isinstance(entries, list) or any(
-        said(entry, "text") or said(entry, "refusal") for entry in objects(entries)
+        said(entry, "text") or said(entry, "refusal") for entry in docs_of(entries)
     )
 
 

@@ -29,7 +29,8 @@ from omniroute.wire.conversation import (
     Turn,
 )
 from omniroute.wire.openai_responses_content import read_annotation, read_content
-from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, objects, said, text_at, wrong
+from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, wrong
+from omniroute.wire.shapes import docs_of
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
 # ── request items in ─────────────────────────────────────────────────────────────────────────────
@@ -222,7 +223,7 @@ def read_reasoning(item: Doc, *, replayed: bool) -> list[Thinking]:
 
 def join_texts(value: Any) -> str:
     """The paragraphs of a summary or of raw reasoning, as one text."""
-    return "\n\n".join(text for entry in objects(value) if (text := said(entry, "text")))
+    return "\n\n".join(text for entry in docs_of(value) if (text := said(entry, "text")))
 
 
 def _signature(item: Doc, *, keep_id: bool) -> Signature | None:
@@ -251,12 +252,12 @@ def read_output_item(item: Doc) -> list[Part]:
 
 def _output_message(item: Doc) -> list[Part]:
     parts: list[Part] = []
-    for entry in objects(item.get("content")):
+    for entry in docs_of(item.get("content")):
         refusal = said(entry, "refusal")
         if refusal is not None:
             parts.append(Refusal(text=refusal))
         elif (text := said(entry, "text")) is not None:
-            citations = [read_annotation(note) for note in objects(entry.get("annotations"))]
+            citations = [read_annotation(note) for note in docs_of(entry.get("annotations"))]
             parts.append(Text(text=text, citations=citations))
     return parts
 

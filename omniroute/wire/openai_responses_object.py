@@ -11,7 +11,8 @@ from omniroute.errors import Problem
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import Doc, Finish, FinishReason, Usage
 from omniroute.wire.openai_responses_errors import FAILURE_CODES
-from omniroute.wire.openai_responses_shapes import objects, said, whole
+from omniroute.wire.openai_responses_shapes import said, whole
+from omniroute.wire.shapes import docs_of
 
 Status = Literal["completed", "incomplete", "failed"]
 
@@ -140,7 +141,7 @@ _CALL_TYPES = frozenset({"function_call", "custom_tool_call"})
 
 def read_finish(response: Doc) -> Finish:
     """Why a response object ended (never raises)."""
-    calls = any(said(item, "type") in _CALL_TYPES for item in objects(response.get("output")))
+    calls = any(said(item, "type") in _CALL_TYPES for item in docs_of(response.get("output")))
     return finish_of(said(response, "status"), response.get("incomplete_details"), calls=calls)
 
 

@@ -38,7 +38,8 @@ from omniroute.wire.openai_responses_content import read_annotation
 from omniroute.wire.openai_responses_errors import problem_in
 from omniroute.wire.openai_responses_items import read_output_item, read_reasoning
 from omniroute.wire.openai_responses_object import finish_of, read_usage
-from omniroute.wire.openai_responses_shapes import objects, said, whole
+from omniroute.wire.openai_responses_shapes import said, whole
+from omniroute.wire.shapes import docs_of
 
 Flavour = Literal["text", "refusal", "summary", "raw", "call"]
 
@@ -132,7 +133,7 @@ class ResponsesReader:
     def _finish(self, doc: Doc, status: str) -> Iterator[Delta]:
         yield from self._start(doc)
         response = _object(doc, "response")
-        for index, item in enumerate(objects(response.get("output"))):
+        for index, item in enumerate(docs_of(response.get("output"))):
             yield from self._unseen(index, item)
         self._over = True
         usage = read_usage(response.get("usage"))
@@ -222,14 +223,14 @@ class ResponsesReader:
             yield from self._end_piece(piece)
 
     def _close_message(self, slot: _Slot, item: Doc) -> Iterator[Delta]:
-        entries = objects(item.get("content"))
+        entries = docs_of(item.get("content"))
         for index, entry in zip(slot.places(("text", "refusal"), len(entries)), entries, strict=True):
             yield from self._content(slot, index, entry)
 
     def _close_reasoning(self, slot: _Slot, item: Doc) -> Iterator[Delta]:
-        for index, entry in enumerate(objects(item.get("summary"))):
+        for index, entry in enumerate(docs_of(item.get("summary"))):
             yield from self._rest(slot, "summary", index, said(entry, "text"))
-        raw = objects(item.get("content"))
+        raw = docs_of(item.get("content"))
         for index, entry in zip(slot.places(("raw",), len(raw)), raw, strict=True):
             yield from self._rest(slot, "raw", index, said(entry, "text"))
         # An answer of servers that stream their summary without repeating it still has its signature.
@@ -304,7 +305,7 @@ class ResponsesReader:
         piece = slot.pieces.get(("text", index))
         if piece is None or piece.ended:
             return
-        for note in objects(entry.get("annotations"))[piece.noted :]:
+        for note in docs_of(entry.get("annotations"))[piece.noted :]:
             piece.noted += 1
             yield CitationDelta(part=piece.number, citation=read_annotation(note))
 
@@ -319,7 +320,7 @@ class ResponsesReader:
                 yield from self._end_piece(piece)
 
     def _text_delta(self, doc: Doc) -> Iterator[Delta]:
-        logprobs = objects(doc.get("logprobs"))
+        logprobs = docs_of(doc.get("logprobs"))
         if logprobs:
             yield LogprobsDelta(logprobs={"content": logprobs})
         yield from self._grow(self._slot(doc), "text", whole(doc.get("content_index")), said(doc, "delta"))

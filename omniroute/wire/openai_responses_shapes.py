@@ -51,11 +51,6 @@ def said(doc: Doc, key: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def objects(value: Any) -> list[Doc]:
-    """The objects of what should be a list of objects (never raises)."""
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
 def whole(value: Any, otherwise: int = 0) -> int:
     """A count, or `otherwise` for anything that is none (never raises)."""
     if isinstance(value, float):

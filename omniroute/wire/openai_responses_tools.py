@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from omniroute.wire.conversation import Doc, Notes, Tool, ToolChoice
-from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, objects, said, text_at, wrong
+from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, wrong
+from omniroute.wire.shapes import docs_of
 
 # ── tools in ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,7 +183,7 @@ def read_tool_choice(value: Any) -> ToolChoice | None:
     if kind is None or (kind == "mcp" and "name" in doc):
         return None
     if kind == "allowed_tools":
-        names = tuple(said(tool, "name") or _choice_name(tool) for tool in objects(doc.get("tools")))
+        names = tuple(said(tool, "name") or _choice_name(tool) for tool in docs_of(doc.get("tools")))
         return ToolChoice(mode="allowed", names=names, must=doc.get("mode") == "required")
     return ToolChoice(mode="named", names=(_choice_name(doc),))
 

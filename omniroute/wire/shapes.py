@@ -47,6 +47,14 @@ def text_at(value: Any, path: str) -> str:
     return value
 
 
+def text_in(doc: Doc, key: str, path: str) -> str:
+    """The string that the object at `path` holds under `key`."""
+    value = doc.get(key)
+    if not isinstance(value, str):
+        raise refused("must be a string", f"{path}.{key}")
+    return value
+
+
 def flag_at(value: Any, path: str) -> bool:
     if not isinstance(value, bool):
         raise refused("must be true or false", path)
