@@ -41,3 +41,7 @@ def test_the_health_check_and_the_start_are_verbs_of_the_command_line() -> None:
         assert (ROOT / "omniroute" / "cli" / f"{verb}.py").exists()
     assert instructions("EXPOSE") == ["20128"]
     assert instructions("STOPSIGNAL") == ["SIGTERM"]
+
+
+def test_large_bodies_get_huge_pages() -> None:
+    assert any("GLIBC_TUNABLES=glibc.malloc.hugetlb=1" in line for line in instructions("ENV"))
