@@ -16,6 +16,7 @@ from omniroute.pipeline.keys import Keyring, presented_key
 from omniroute.pipeline.patterns import Test
 from omniroute.pipeline.reckon import reckon
 from omniroute.routing.directory import Directory
+from omniroute.wire.bulk import Bulk
 from omniroute.wire.codec import Peek
 from omniroute.wire.splice import TopLevel, top_level, without_bulk
 
@@ -77,15 +78,27 @@ class Generation:
     def __post_init__(self) -> None:
         self.tag = f"{self.number}-{self.digest}"
 
-    def exchange(self, request: Request, endpoint: Endpoint, peek: Peek | None, ids: IdSource) -> Exchange:
-        """What the request looks like to the pipeline. `peek` is given where the path says model and stream."""
+    def exchange(
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        peek: Peek | None,
+        ids: IdSource,
+        bulk: Bulk | None = None,
+    ) -> Exchange:
+        """What the request looks like to the pipeline. `peek` is given where the path says model and stream, `bulk`
+        where large pictures were cut out of the body."""
         malformed: Problem | None = None
         top: TopLevel | None = None
         try:
-            if len(request.body) > LARGE:
-                top = top_level(request.body)
-            seen = endpoint.wire.peek(request.body if top is None else without_bulk(top))
+            text = request.body if bulk is None else bulk.outline
+            if len(text) > LARGE:
+                top = top_level(text)
+            seen = endpoint.wire.peek(text if top is None else without_bulk(top))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if bulk is not None:
+                # What is wrong, and where, is told of the body itself.
+                return self.exchange(request, endpoint, peek, ids)
             seen, malformed = Peek("", False), _malformed(request.body, error)
         peek = peek if peek is not None else seen
         if len(peek.model) > LONGEST_MODEL:
@@ -95,6 +108,7 @@ class Generation:
         if seen.strange:
             _adopt(exchange)
         exchange.top = top
+        exchange.bulk = bulk
         exchange.config = self.tag
         return exchange
 

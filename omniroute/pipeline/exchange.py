@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omniroute.routing.directory import Account, Member, Target
     from omniroute.routing.outcomes import Outcome
     from omniroute.routing.plan import Plan
+    from omniroute.wire.bulk import Bulk
     from omniroute.wire.splice import TopLevel
 
 _json = msgspec.json.Decoder()
@@ -112,10 +113,13 @@ class Exchange:
     __slots__ = (
         "_conversation",
         "_doc",
+        "_sketch",
+        "_talk",
         "account",
         "array",
         "attempts",
         "barred",
+        "bulk",
         "cache",
         "caller",
         "config",
@@ -202,9 +206,13 @@ class Exchange:
         self.marks: list[tuple[str, float]] = []
         self.watch: Watch | None = None
         self.top: TopLevel | None = None
-        """The body taken apart at its top level, where it is so large that this should be done only once."""
+        """The outline taken apart at its top level, where it is so large that this should be done only once."""
+        self.bulk: Bulk | None = None
+        """The large pictures of a huge body, cut out."""
         self._doc: Doc | None = None
         self._conversation: Conversation | None = None
+        self._sketch: Doc | None = None
+        self._talk: Conversation | None = None
 
     @property
     def doc(self) -> Doc:
@@ -217,11 +225,38 @@ class Exchange:
     def conversation(self) -> Conversation:
         """What the client asked for, in no format."""
         if self._conversation is None:
-            talk = self.wire.read_request(self.doc)
-            talk.model = self.model
-            talk.stream = self.stream
-            self._conversation = talk
+            self._conversation = self._read(self.doc)
         return self._conversation
+
+    @property
+    def outline(self) -> bytes:
+        """The body without its large pictures: to search it, or to take it apart."""
+        return self.bulk.outline if self.bulk is not None else self.request.body
+
+    @property
+    def sketch(self) -> Doc:
+        """`doc`, but large pictures may have words standing for their middles (`bulk`). For who copies or ignores
+        them."""
+        if self.bulk is None or self.edited:
+            return self.doc
+        if self._sketch is None:
+            self._sketch = parse_object(self.bulk.outline)
+        return self._sketch
+
+    @property
+    def talk(self) -> Conversation:
+        """`conversation`, read of the sketch."""
+        if self.bulk is None or self.edited:
+            return self.conversation
+        if self._talk is None:
+            self._talk = self._read(self.sketch)
+        return self._talk
+
+    def _read(self, document: Doc) -> Conversation:
+        talk = self.wire.read_request(document)
+        talk.model = self.model
+        talk.stream = self.stream
+        return talk
 
     def edit(self) -> Doc:
         """The client's JSON, to change in place; from now on the bytes that came in no longer count."""
@@ -313,7 +348,7 @@ class Exchange:
         """What an answer to this request refers back to."""
         return Reference(
             model=self.model,
-            request=self.doc,
+            request=self.sketch,
             created=int(self.request.received),
             new_id=self.ids.new,
             array=self.array,
@@ -324,8 +359,11 @@ _OWN = frozenset(
     {
         "_conversation",
         "_doc",
+        "_sketch",
+        "_talk",
         "array",
         "barred",
+        "bulk",
         "caller",
         "config",
         "edited",

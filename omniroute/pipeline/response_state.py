@@ -23,8 +23,7 @@ def caller_of(exchange: Exchange) -> str:
 async def put_in(exchange: Exchange, store: ResponseStore) -> None:
     """Replace references to responses that the gateway keeps by what they refer to. Others stay: they may be the
     target's own. Raises `Refused` for a request of a wrong shape."""
-    body = exchange.request.body
-    if exchange.wire.name != WIRE or not any(mark in body for mark in _MARKS):
+    if exchange.wire.name != WIRE or not any(mark in exchange.outline for mark in _MARKS):
         return
     document = exchange.doc
     caller = caller_of(exchange)
@@ -41,7 +40,7 @@ async def put_in(exchange: Exchange, store: ResponseStore) -> None:
 
 def refuse_unknown(exchange: Exchange) -> None:
     """A target without memory cannot go on from a response that nobody here keeps. Raises `Refused`."""
-    before = exchange.conversation.previous_id if exchange.wire.name == WIRE else None
+    before = exchange.talk.previous_id if exchange.wire.name == WIRE else None
     if before:
         raise Refused(
             Problem(
@@ -55,7 +54,7 @@ def refuse_unknown(exchange: Exchange) -> None:
 
 def keeps(exchange: Exchange) -> bool:
     """Whether the answer may be gone on from: a response whose client did not say `store: false`."""
-    return exchange.wire.name == WIRE and exchange.doc.get("store") is not False
+    return exchange.wire.name == WIRE and exchange.sketch.get("store") is not False
 
 
 def keep(exchange: Exchange, response: Doc, store: ResponseStore) -> None:

@@ -95,7 +95,7 @@ class Teller:
         exchange = self._exchange
         writer = exchange.wire.writer(exchange.reference(), Notes())
         names = NameMap({}, None, None)
-        return CrossTap(self._source, writer, names, exchange.conversation, self._reader(), self._splitter())
+        return CrossTap(self._source, writer, names, exchange.talk, self._reader(), self._splitter())
 
     def _splitter(self) -> Splitter:
         return JsonArraySplitter() if self._array else SPLITTERS[self._source.framing]()
@@ -108,7 +108,7 @@ class Teller:
         return write_answer(self._opened(answer), exchange.wire, exchange.reference(), Notes())
 
     def _opened(self, answer: Answer) -> Answer:
-        return CustomCalls(self._exchange.conversation).opened_answer(answer)
+        return CustomCalls(self._exchange.talk).opened_answer(answer)
 
 
 class _Counting:

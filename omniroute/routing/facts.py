@@ -106,6 +106,6 @@ def facts_of(exchange: Exchange) -> Facts:
         document=lambda: exchange.doc,
         client_ip=exchange.request.client_ip,
         barred=exchange.barred,
-        body=None if exchange.edited else exchange.request.body,
-        talk=lambda: exchange.conversation,
+        body=None if exchange.edited else exchange.outline,
+        talk=lambda: exchange.talk,
     )

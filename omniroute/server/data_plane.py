@@ -18,6 +18,7 @@ from omniroute.engine.generation import Generation
 from omniroute.errors import Problem, Refused
 from omniroute.pipeline.keys import Caller
 from omniroute.pipeline.patterns import Test, networks
+from omniroute.pipeline.turns import in_turns
 from omniroute.server import refusals, stored_responses
 from omniroute.server.cors import Origins
 from omniroute.server.endpoints import FIXED, MODELS, SHOW, Endpoints
@@ -26,6 +27,7 @@ from omniroute.server.incoming import Answer, Incoming, Slow, TooLarge
 from omniroute.server.log import printable
 from omniroute.state.state import State
 from omniroute.upstream.coding import Garbled
+from omniroute.wire.bulk import cut_out
 from omniroute.wire.codec import ModelCard
 from omniroute.wire.ollama import asked_model, write_model
 
@@ -107,13 +109,12 @@ class DataPlane:
             extra["Connection"] = "close"
             return self._refuse(incoming, extra, error.problem, id)
         huge = len(body) > HUGE
-        if huge:
-            await asyncio.sleep(0)
+        bulk = await in_turns(cut_out(body)) if huge else None
         # The body may have taken its time: the request begins now, on what serves now.
         generation = self.runtime.generation
         trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
         request = to_request(incoming, body, id, started, trusted)
-        exchange = generation.exchange(request, found.endpoint, found.peek, self._answerer.ids)
+        exchange = generation.exchange(request, found.endpoint, found.peek, self._answerer.ids, bulk)
         exchange.array = found.array
         if found.stream is not None:
             exchange.stream = found.stream

@@ -93,7 +93,7 @@ def _deepest(depth: int) -> Check:
     shallow = Shallow(depth)
 
     def check(exchange: Exchange) -> Problem | None:
-        return problem if is_deeper(exchange.request.body, depth, exchange.top, shallow) else None
+        return problem if is_deeper(exchange.outline, depth, exchange.top, shallow) else None
 
     return check
 

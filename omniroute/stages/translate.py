@@ -14,6 +14,7 @@ from omniroute.pipeline.edits import EventEdits, applied, apply, edited_answer, 
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
+from omniroute.pipeline.turns import in_turns
 from omniroute.routing.directory import Target, Upstream
 from omniroute.state.state import State
 from omniroute.upstream.headers import header_safe, outgoing_headers
@@ -27,6 +28,7 @@ from omniroute.wire.bridge import (
     translate_request,
     write_answer,
 )
+from omniroute.wire.bulk import Bulk, put_back
 from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.estimate import estimated_tokens
@@ -76,6 +78,7 @@ class _Translation:
         "_exchange",
         "_names",
         "_options",
+        "_outlined",
         "_same",
         "_store",
         "_target",
@@ -99,6 +102,8 @@ class _Translation:
         self._names: NameMap | None = None
         self._unasked = False
         """Usage was asked for that the client did not ask for."""
+        self._outlined = False
+        """The large pictures of the request are still to be put back into what was written."""
 
     @property
     def _renamed(self) -> bool:
@@ -122,6 +127,8 @@ class _Translation:
         outgoing.body = self._body(outgoing.headers)
         if exchange.stream and self._same and self._metered:
             self._ask_for_usage(outgoing)
+        if exchange.bulk is not None and self._outlined:
+            outgoing.body = await self._filled(outgoing.body, exchange.bulk)
         exchange.outgoing = outgoing
         reply = await proceed(exchange)
         if counting:
@@ -143,6 +150,8 @@ class _Translation:
         exchange = self._exchange
         edits = select(self._edits, "request", "upstream")
         params = exchange.member.params if exchange.member is not None else {}
+        # Edits may look at every byte.
+        self._outlined = exchange.bulk is not None and not exchange.edited and not edits
         if not self._same:
             exchange.path = "cross"
             document = self._translated()
@@ -179,22 +188,31 @@ class _Translation:
         """The client's JSON to edit, for this target alone: the next may need the client's own words again."""
         exchange = self._exchange
         if not deep:
-            return exchange.doc
+            return exchange.sketch
         return parse_object(encode(exchange.doc) if exchange.edited else exchange.request.body)
 
     def _spliced(self) -> bytes:
-        raw = self._exchange.request.body
+        exchange = self._exchange
+        raw = exchange.outline
+        self._outlined = exchange.bulk is not None
         if not self._upstream.wire.model_in_body:
             return raw
-        return replace_model(raw, self._exchange.model, self._target.model, self._exchange.top)
+        return replace_model(raw, exchange.model, self._target.model, exchange.top)
+
+    async def _filled(self, outline: bytes, bulk: Bulk) -> bytes:
+        """The body to send, of its outline."""
+        if outline is bulk.outline:
+            return self._exchange.request.body
+        return await in_turns(put_back(outline, bulk))
 
     def _translated(self) -> Doc:
         exchange = self._exchange
+        talk = exchange.talk if self._outlined else exchange.conversation
         response_state.refuse_unknown(exchange)
         dialect = msgspec.structs.replace(self._target.dialect, prompt_cache=self._options.prompt_cache)
         try:
             document, self._names = translate_request(
-                exchange.conversation, exchange.wire, self._upstream.wire, dialect, exchange.notes
+                talk, exchange.wire, self._upstream.wire, dialect, exchange.notes
             )
         except UnsupportedContent as error:
             raise Refused(
@@ -227,7 +245,7 @@ class _Translation:
             reply.answer = None
         if not self._same:
             answer = reply.answer or read_answer(body, self._upstream.wire)
-            answer = CustomCalls(exchange.conversation).opened_answer(self._named.inward_answer(answer))
+            answer = CustomCalls(exchange.talk).opened_answer(self._named.inward_answer(answer))
             body = write_answer(answer, exchange.wire, exchange.reference(), exchange.notes)
             if response_state.keeps(exchange):
                 response_state.keep(exchange, parse_object(body), self._store)
@@ -286,7 +304,7 @@ class _Translation:
         if self._same and not exchange.array:
             return WatchTap(exchange.wire, exchange.request.id)
         writer = exchange.wire.writer(exchange.reference(), exchange.notes)
-        return CrossTap(self._upstream.wire, writer, self._named, exchange.conversation)
+        return CrossTap(self._upstream.wire, writer, self._named, exchange.talk)
 
     @property
     def _named(self) -> NameMap:

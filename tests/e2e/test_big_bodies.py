@@ -1,0 +1,210 @@
+"""Requests with a large picture: what is sent is the same to the byte as if nothing had been cut out of them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+from typing import Any
+
+import pytest
+
+from omniroute.pipeline.turns import in_turns
+from omniroute.server import data_plane
+from omniroute.testing import FakeUpstream, Scripted, gateway
+from omniroute.wire.bulk import TURN, WINDOW, cut_out, joined
+from tests.support.answers import chat
+from tests.support.http import post, post_raw
+from tests.wire.test_bulk import run
+
+IMAGE = "iVBORw0KGgoA" + base64.b64encode(random.Random(7).randbytes(15 * WINDOW // 4 * 3 // 4)).decode()
+URL = "data:image/png;base64," + IMAGE
+ASK = 'What is "it"? é \U0001f411'
+
+USER: dict[str, Any] = {"role": "user"}
+REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "openai-chat": (
+        "/v1/chat/completions",
+        {
+            "model": "MODEL",
+            "temperature": 0.5,
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                USER
+                | {
+                    "content": [
+                        {"type": "text", "text": ASK},
+                        {"type": "image_url", "image_url": {"url": URL}},
+                    ]
+                },
+            ],
+        },
+    ),
+    "openai-responses": (
+        "/v1/responses",
+        {
+            "model": "MODEL",
+            "store": False,
+            "input": [
+                USER
+                | {
+                    "content": [
+                        {"type": "input_text", "text": ASK},
+                        {"type": "input_image", "image_url": URL},
+                    ]
+                }
+            ],
+        },
+    ),
+    "anthropic-messages": (
+        "/v1/messages",
+        {
+            "model": "MODEL",
+            "max_tokens": 99,
+            "messages": [
+                USER
+                | {
+                    "content": [
+                        {
+                            "type": "image",
+                            "source": {"type": "base64", "media_type": "image/png", "data": IMAGE},
+                        },
+                        {"type": "text", "text": ASK},
+                    ]
+                }
+            ],
+        },
+    ),
+    "gemini": (
+        "/v1beta/models/MODEL:generateContent",
+        {
+            "contents": [
+                USER | {"parts": [{"inlineData": {"mimeType": "image/png", "data": IMAGE}}, {"text": ASK}]},
+            ]
+        },
+    ),
+    "ollama-chat": (
+        "/api/chat",
+        {"model": "MODEL", "stream": False, "messages": [USER | {"content": ASK, "images": [IMAGE]}]},
+    ),
+}
+TARGETS = ("openai-chat", "openai-responses", "anthropic-messages", "gemini", "ollama", "cohere")
+
+CONFIG = """
+transforms:
+  marked: {on: request, ops: [{set: {marked: "{{ request.model }}"}}]}
+  rarely: {on: request, when: "request.nothing == `1`", ops: [{set: {marked: true}}]}
+  measured: {on: request, side: client, ops: [{set: {length: "{{ request.messages | string | length }}"}}]}
+providers:
+  up: {format: FORMAT, base_url: "URL/v1", transforms: [TRANSFORMS], accounts: {a: {key: k}}, models: {m: {}}}
+  down: {format: openai-chat, base_url: "URL/v1", accounts: {a: {key: k}}, retry: {attempts: 1}, models: {m: {}}}
+combos:
+  alias: MEMBERS
+pipelines:
+  chat: {stages: [auth, filter, STAGES route, translate, retry, log], endpoints: [chat]}
+"""
+DEFAULTS = {"FORMAT": "openai-chat", "TRANSFORMS": "", "MEMBERS": "[up/m]", "STAGES": ""}
+
+
+async def sent(client: str, monkeypatch: pytest.MonkeyPatch, *, huge: int, **config: str) -> list[bytes]:
+    """The bodies that the upstream gets, when bodies of more than `huge` bytes are handled with care."""
+    monkeypatch.setattr(data_plane, "HUGE", huge)
+    path, body = REQUESTS[client]
+    stream = {"stream": True} if config.pop("stream", "") else {}
+    raw = json.dumps(body | stream).replace("MODEL", "alias").encode()
+    text = CONFIG
+    for name, default in DEFAULTS.items():
+        text = text.replace(name, config.get(name.lower(), default))
+    async with FakeUpstream([Scripted(status=400, json={"error": {"message": "no"}})]) as up:
+        async with gateway(text.replace("URL", up.url)) as gw:
+            await post_raw(gw, path.replace("MODEL", "alias"), raw, **{"Content-Type": "application/json"})
+    return [seen.body for seen in up.requests]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("client", REQUESTS)
+async def test_the_same_bytes_are_sent(client: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = await sent(client, monkeypatch, huge=1 << 40, format=target)
+    assert len(whole) == 1 and IMAGE.encode() in whole[0]
+    assert await sent(client, monkeypatch, huge=WINDOW, format=target) == whole
+
+
+WAYS: dict[str, dict[str, str]] = {
+    "params": {"members": "[{model: up/m, params: {top_p: 0.5}}]"},
+    "an-edit": {"transforms": "marked"},
+    "an-edit-that-does-not-apply": {"transforms": "rarely"},
+    "a-stage-that-edits": {"stages": "{stage: system_prompt, text: Speak Italian.},"},
+    "a-stage-that-reads-all": {"stages": "{stage: transform, use: [measured]},"},
+    "thinking": {"stages": "{stage: thinking_budget, mode: custom, tokens: 2000},"},
+    "idempotent": {
+        "stages": "{stage: cache, single_flight: {window: 5s}, exact: {deterministic_only: false}},"
+    },
+    "rivals": {"members": "{strategy: race, targets: [{model: up/m, params: {top_p: 0.5}}, down/m]}"},
+    "usage-asked-for": {"stream": "yes", "members": "[{model: up/m}]"},
+}
+
+
+@pytest.mark.parametrize("target", ["openai-chat", "anthropic-messages"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_same_bytes_are_sent_on_every_way(
+    way: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await sent("openai-chat", monkeypatch, huge=1 << 40, format=target, **WAYS[way])
+    assert whole and all(IMAGE.encode() in body for body in whole)
+    careful = await sent("openai-chat", monkeypatch, huge=WINDOW, format=target, **WAYS[way])
+    assert sorted(careful) == sorted(whole)
+
+
+@pytest.mark.parametrize("client", REQUESTS)
+def test_the_picture_of_these_requests_is_cut_out(client: str) -> None:
+    """Else nothing above says anything."""
+    bulk = run(cut_out(json.dumps(REQUESTS[client][1]).encode()))
+    assert bulk is not None and len(bulk.outline) < 3 * WINDOW
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [lambda raw: raw[:-1], lambda raw: raw.replace(b'"messages"', b"messages"), lambda raw: raw + b"}"],
+    ids=["cut", "no-quotes", "too-much"],
+)
+async def test_what_is_wrong_is_told_of_the_body_itself(broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = broken(json.dumps(REQUESTS["openai-chat"][1]).encode())
+    told = []
+    for huge in (1 << 40, WINDOW):
+        monkeypatch.setattr(data_plane, "HUGE", huge)
+        async with gateway("providers: {demo: {}}") as gw:
+            told.append((await post_raw(gw, "/v1/chat/completions", raw, **{"X-Request-Id": "r"}))[:2])
+    assert told[0][0] == 400 and "JSON" in told[0][1]["error"]["message"]
+    assert told[0] == told[1]
+
+
+async def test_a_kept_response_has_the_picture_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next turn sends it again, from the gateway's memory."""
+    monkeypatch.setattr(data_plane, "HUGE", WINDOW)
+    path, body = REQUESTS["openai-responses"]
+    first = body | {"model": "up/m", "store": True}
+    config = 'providers: {up: {format: openai-chat, base_url: "URL/v1", accounts: {a: {key: k}}}}'
+    async with FakeUpstream([Scripted(json=chat())]) as up, gateway(config.replace("URL", up.url)) as gw:
+        _, answer, _ = await post(gw, path, first)
+        await post(gw, path, {"model": "up/m", "previous_response_id": answer["id"], "input": "And now?"})
+    assert up.requests[1].json["messages"][0] == up.requests[0].json["messages"][0]
+    assert URL.encode() in up.requests[1].body
+
+
+async def test_others_have_their_turn_between_the_steps() -> None:
+    """A second task counts how often it may run while the first one works."""
+    count, done = 0, False
+
+    async def other() -> None:
+        nonlocal count
+        while not done:
+            count += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(other())
+        text = await in_turns(joined([b"x" * (10 * TURN)]))
+        done = True
+    assert text == b"x" * (10 * TURN)
+    assert count >= 10
