@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -185,10 +185,13 @@ def test_other_yaml_is_at_least_yaml(path: Path) -> None:
         assert yaml.safe_load(body) is not None
 
 
+known_verbs = cache(verbs)
+
+
 @pytest.mark.parametrize("path", EVERY, ids=shown)
 def test_commands_exist(path: Path) -> None:
     """Every `omniroute VERB` of a shell block is a verb, and every option of it is known."""
-    known = verbs()
+    known = known_verbs()
     for command in commands(path):
         words = shlex.split(command, comments=True)
         words = (

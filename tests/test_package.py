@@ -61,15 +61,17 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
     empty = tmp_path / "empty"
     empty.mkdir()
     run = [str(environment / "bin" / "python"), "-c"]
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     where = subprocess.run(
         [*run, "import omniroute; print(omniroute.__file__)"],
         cwd=empty,
+        env=own,
         capture_output=True,
         text=True,
         check=True,
     )
     assert str(site) in where.stdout
-    clean = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "OMNIROUTE_CONFIG"}
+    clean = {k: v for k, v in own.items() if not k.endswith("_API_KEY") and k != "OMNIROUTE_CONFIG"}
     checked = subprocess.run(
         [str(environment / "bin" / "python"), "-m", "omniroute", "validate"],
         cwd=empty,

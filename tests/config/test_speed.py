@@ -9,7 +9,7 @@ from omniroute.config.load import Draft, Memory, draft, finish
 from tests.support.config import CATALOGUE, configure, findings, registry
 
 ALLOWED = 3.0
-"""Seconds; a quiet machine needs about a tenth of it, a busy one of a CI more."""
+"""Seconds of CPU; a machine of ours needs about a tenth of it, one of a CI more."""
 
 
 def big() -> str:
@@ -39,9 +39,9 @@ def big() -> str:
 
 def test_two_hundred_providers() -> None:
     text = big()
-    start = time.perf_counter()
+    start = time.process_time()
     settings = configure(text, env={"K": "a-key"}).settings
-    assert time.perf_counter() - start < ALLOWED
+    assert time.process_time() - start < ALLOWED
     assert (len(settings.providers), len(settings.combos)) == (200, 100)
 
 
@@ -75,7 +75,7 @@ def test_circles_and_crowds_end() -> None:
     """Combos that name each other many times over are looked through once."""
     names = [f"c{n}" for n in range(20)]
     combos = "".join(f"  {name}: [{', '.join(names)}, acme/fast]\n" for name in names)
-    start = time.perf_counter()
+    start = time.process_time()
     told = findings(f"version: 1\nproviders: {{acme: {{accounts: {{a: {{key: k}}}}}}}}\ncombos:\n{combos}")
     assert any("leads back to itself" in line for line in told)
-    assert time.perf_counter() - start < ALLOWED
+    assert time.process_time() - start < ALLOWED

@@ -13,6 +13,7 @@ from omniroute.state.state import State
 from omniroute.testing import FakeUpstream, Running, Scripted, gateway, sse
 from tests.support.answers import anthropic, call, chat, chat_chunk, error, responder
 from tests.support.http import get, post
+from tests.support.waiting import until
 
 ADMIN = {"x-api-key": "root"}
 ME = {"x-api-key": "k"}
@@ -131,9 +132,13 @@ async def test_a_queue_lets_requests_through_one_by_one() -> None:
 
 async def test_a_full_queue_refuses_at_once_and_says_why() -> None:
     limit = "limits: {concurrency: 1, queue: {size: 1, wait: 5s}}"
-    async with FakeUpstream(lambda seen: Scripted(json=chat(), pause=0.3)) as up:
+    goes_on = asyncio.Event()
+    async with FakeUpstream([Scripted(json=chat(), gate=goes_on)]) as up:
         async with gateway(config(up, provider=limit)) as gw:
-            answers = await asyncio.gather(*[ask(gw) for _ in range(4)])
+            asking = [asyncio.ensure_future(ask(gw)) for _ in range(4)]
+            await until(lambda: sum(one.done() for one in asking) == 2)
+            goes_on.set()
+            answers = await asyncio.gather(*asking)
             assert sorted(status for status, _ in answers) == [200, 200, 429, 429]
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from omniroute import virtual_time
 from omniroute.errors import MalformedStream, Problem, UpstreamError
 from omniroute.pipeline.stream import Stream
 
@@ -163,7 +164,15 @@ async def test_a_source_that_pushes_is_told_of_a_slow_client() -> None:
     assert source.held == ["pause", "resume"]
 
 
-async def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
+async def pumped(stream: Stream, client: Client, seconds: float) -> None:
+    """So long, with a keep-alive every 15 s."""
+    pump = asyncio.ensure_future(stream.pump(client, every=15))
+    await asyncio.sleep(seconds)
+    pump.cancel()
+    await asyncio.gather(pump, return_exceptions=True)
+
+
+def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
     events, lines = (b"\n\n",), (b"\n",)
     for ends, last, beats in (
         (events, b"data: x\n\n", True),
@@ -175,18 +184,12 @@ async def test_an_idle_stream_is_kept_alive_between_events_only() -> None:
         stream = Stream(Source([last], hang=True), keep_alive=b": alive\n\n")
         stream.event_ends = ends
         client = Client()
-        pump = asyncio.ensure_future(stream.pump(client, every=0.02))
-        await asyncio.sleep(0.1)
-        pump.cancel()
-        await asyncio.gather(pump, return_exceptions=True)
+        virtual_time.run(pumped(stream, client, seconds=70))
         assert (b": alive\n\n" in client.out) is beats
 
 
-async def test_keep_alives_do_not_pile_up_behind_a_client_that_does_not_read() -> None:
+def test_keep_alives_do_not_pile_up_behind_a_client_that_does_not_read() -> None:
     stream = Stream(Source([b"data: x\n\n"], hang=True), keep_alive=b": alive\n\n")
     client = Client(room=2)
-    pump = asyncio.ensure_future(stream.pump(client, every=0.02))
-    await asyncio.sleep(0.3)
+    virtual_time.run(pumped(stream, client, seconds=300))
     assert client.out == [b"data: x\n\n", b": alive\n\n"]
-    pump.cancel()
-    await asyncio.gather(pump, return_exceptions=True)

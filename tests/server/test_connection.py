@@ -18,6 +18,7 @@ from omniroute.server.incoming import Answer, Handler, Incoming, Slow, TooLarge
 from omniroute.server.listener import Listener
 from omniroute.upstream import gathering
 from omniroute.upstream.coding import Garbled
+from tests.support.waiting import until
 
 
 async def echo(incoming: Incoming) -> Answer:
@@ -404,7 +405,8 @@ async def test_a_client_that_does_not_read_is_told_of() -> None:
     async with ours(flood) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        await asyncio.sleep(0.3)
+        await until(lambda: told)
+        await asyncio.sleep(0.1)
         assert written < 200
         assert told[0] == "full"
         while not (await reader.read(1 << 20)).endswith(b"\r\n0\r\n\r\n"):

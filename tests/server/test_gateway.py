@@ -19,6 +19,7 @@ from omniroute.wire.bridge import CrossTap
 from tests.support.answers import call, responder
 from tests.support.http import get, post, post_raw
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 CONFIG = 'providers: {{up: {{format: openai-chat, base_url: "{url}/v1", accounts: {{a: {{key: k}}}}}}}}'
 
@@ -94,7 +95,7 @@ async def test_compressed_bodies(raw: bytes, status: int) -> None:
         assert answer[0] == status
 
 
-async def exchanged(gw: Running, path: str, body: Any, later: float = 0.4) -> bytes:
+async def exchanged(gw: Running, path: str, body: Any, later: float = 0.1) -> bytes:
     """All bytes that come back on one connection for one request."""
     raw = json.dumps(body).encode()
     host, _, port = gw.url.removeprefix("http://").partition(":")
@@ -135,9 +136,9 @@ async def test_a_stop_waits_for_a_body_that_is_on_its_way() -> None:
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(raw)}\r\n\r\n"
         writer.write(head.encode() + raw[:10])
-        await asyncio.sleep(0.1)
+        await until(lambda: gw.gateway.data_plane.reading)
         stopping = asyncio.ensure_future(gw.gateway.stop())
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         writer.write(raw[10:])
         found = await reader.read(100_000)
         writer.close()

@@ -173,17 +173,21 @@ async def test_bytes_after_an_answer_are_the_answer_to_nothing() -> None:
 
 
 async def test_bytes_while_idle_close_the_connection() -> None:
+    answered, closed = asyncio.Event(), asyncio.Event()
+
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(CASES["length"])
-        await writer.drain()
-        await asyncio.sleep(0.05)
+        await answered.wait()
         writer.write(OK + b"Content-Length: 4\r\n\r\nevil")
-        await reader.read()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        closed.set()
 
     async with serving(late, CASES["length"]) as url, client() as transport:
         assert await (await transport.send(outbound(url))).read() == b"hi"
-        await asyncio.sleep(0.1)
+        answered.set()
+        await asyncio.wait_for(closed.wait(), 20)
         assert await (await transport.send(outbound(url))).read() == b"hi"
 
 
@@ -251,10 +255,11 @@ async def test_a_new_connection_that_closes_is_no_reason_to_ask_again() -> None:
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before-the-head", "in-the-body"])
 async def test_leaving_closes_the_connection_at_once(answered: bool) -> None:
-    left = asyncio.Event()
+    asked, left = asyncio.Event(), asyncio.Event()
 
     async def watching(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
+        asked.set()
         if answered:
             writer.write(OK + b"Content-Length: 9\r\n\r\nhi")
         with contextlib.suppress(ConnectionError):
@@ -271,6 +276,7 @@ async def test_leaving_closes_the_connection_at_once(answered: bool) -> None:
                 await inbound.close()
 
         asking = asyncio.ensure_future(ask())
+        await asked.wait()
         await asyncio.sleep(0.05)
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):

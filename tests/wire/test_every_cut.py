@@ -29,7 +29,7 @@ FOLDERS = {
 STREAMS = [
     (name, wire) for folder, wire in FOLDERS.items() for name in recordings.ids(folder, streaming=True)
 ]
-EVERY = 800
+EVERY = 250
 """A stream of up to so many bytes is cut at each of them; a longer one at so many, and around every line's end."""
 
 
