@@ -39,6 +39,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
+from omniroute.wire.losses import first_choice
 from omniroute.wire.shapes import doc_of, docs_of, rest_of, text_of
 
 # ── stop reasons ─────────────────────────────────────────────────────────────────────────────────
@@ -193,9 +194,7 @@ _TIERS_OUT = {tier: native for native, tier in _TIERS_IN.items()}
 
 def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     """A `message`. Of several choices the first is written: the format has one."""
-    if len(answer.choices) > 1:
-        notes.drop("n")
-    choice = answer.choices[0] if answer.choices else Choice()
+    choice = first_choice(answer, notes)
     finish = choice.finish or Finish()
     calls = any(isinstance(part, ToolCall) for part in choice.parts)
     refusal = any(isinstance(part, Refusal) for part in choice.parts)

@@ -13,6 +13,7 @@ import msgspec
 
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire.conversation import Doc
+from omniroute.wire.failures import words_of
 from omniroute.wire.retry_after import retry_after
 from omniroute.wire.shapes import doc_of
 
@@ -159,12 +160,6 @@ def write_error(problem: Problem, request_id: str) -> Doc:
     message = problem.message
     if problem.kind == "context_length" and _TOO_LONG not in message.lower():
         message = f"{_TOO_LONG}: {message}"
-    error: Doc = {"type": _TYPE_OF_KIND[problem.kind], "message": message}
-    if problem.code is not None:
-        error["code"] = problem.code
-    if problem.param is not None:
-        error["param"] = problem.param
-    if problem.tried:
-        error["tried"] = [msgspec.to_builtins(step) for step in problem.tried]
+    error: Doc = {"type": _TYPE_OF_KIND[problem.kind], "message": message} | words_of(problem)
     doc: Doc = {"type": "error", "error": error}
     return doc | {"request_id": request_id} if request_id else doc

@@ -36,10 +36,8 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
-from omniroute.wire.pairing import NO_RESULT
-
-GO_ON = "Go on exactly where your last message ends, without repeating any of it."
-BEGINNING = "(The conversation begins with the assistant.)"
+from omniroute.wire.pairing import NO_RESULT, ORPHAN
+from omniroute.wire.turn_order import BEGINNING, GO_ON, first_step
 
 _THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking"})
 
@@ -85,14 +83,9 @@ class MessagesWriter:
 
     def lacks_thinking(self) -> bool:
         """Whether calls are being answered whose assistant turn does not begin with its signed reasoning."""
-        if "unsigned_thinking" in self._quirks or not _has_results(self._messages[-1:]):
+        if "unsigned_thinking" in self._quirks:
             return False
-        first: Doc = {}
-        for message in reversed(self._messages):
-            if message["role"] == "user" and not _has_results([message]):
-                break
-            if message["role"] == "assistant":
-                first = message
+        first = first_step(self._messages, _has_results)
         return bool(first) and first["content"][0]["type"] not in _THINKING_BLOCKS
 
     def _place(self, turn: Turn, messages: list[Doc]) -> None:
@@ -261,7 +254,7 @@ def _orphan(result: Doc, messages: list[Doc], notes: Notes) -> list[Doc]:
     notes.emulate("tool_result")
     content = result.get("content") or []
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    return [{"type": "text", "text": f"Result of the tool call {call_id}:"}, *blocks]
+    return [{"type": "text", "text": ORPHAN.format(id=call_id)}, *blocks]
 
 
 def merge_neighbours(messages: list[Doc]) -> list[Doc]:
@@ -277,8 +270,8 @@ def merge_neighbours(messages: list[Doc]) -> list[Doc]:
     return merged
 
 
-def _has_results(messages: list[Doc]) -> bool:
-    return any(block["type"] == "tool_result" for m in messages for block in m["content"])
+def _has_results(message: Doc) -> bool:
+    return any(block["type"] == "tool_result" for block in message["content"])
 
 
 # ── small shapes ─────────────────────────────────────────────────────────────────────────────────

@@ -11,8 +11,6 @@ import re
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
-import msgspec
-
 from omniroute.declare import wire
 from omniroute.wire import bedrock_answer, bedrock_errors, bedrock_messages, bedrock_request, bedrock_writer
 from omniroute.wire.aws_events import STREAM_TYPE
@@ -20,11 +18,10 @@ from omniroute.wire.bedrock_model_fields import FIELDS
 from omniroute.wire.bedrock_parts import WIRE
 from omniroute.wire.bedrock_stream import BedrockReader, BedrockTap
 from omniroute.wire.bedrock_writer import BedrockWriter
-from omniroute.wire.codec import ModelCard, NameRule, Operation, Peek, Wire
+from omniroute.wire.codec import ModelCard, NameRule, Operation, Wire
 from omniroute.wire.conversation import Doc
 from omniroute.wire.shapes import count_of
 
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|me|af|global)\.")
 """How the id of an inference profile begins that is not the model's own."""
 
@@ -46,10 +43,6 @@ class Bedrock(Wire):
     call_ids: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_-", 64)
 
     # request in, request out ────────────────────────────────────────────────────────────────────
-    def peek(self, raw: bytes) -> Peek:
-        _OBJECT.decode(raw)
-        return Peek("", False)
-
     read_request = staticmethod(bedrock_request.read_request)
     write_request = staticmethod(bedrock_request.write_request)
     count_request = staticmethod(bedrock_request.count_request)

@@ -42,6 +42,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
+from omniroute.wire.losses import first_choice
 from omniroute.wire.shapes import count_of, doc_of, docs_of, rest_of, text_of
 from omniroute.wire.signatures import wrap_signature
 
@@ -150,9 +151,7 @@ def read_answer(doc: Doc) -> Answer:
 
 def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     """Of several choices the first is written: the format has one."""
-    if len(answer.choices) > 1:
-        notes.drop("n")
-    choice = answer.choices[0] if answer.choices else Choice()
+    choice = first_choice(answer, notes)
     if choice.logprobs is not None:
         notes.drop("logprobs")
     content = [block for part in choice.parts for block in write_part(part, reference, notes)]
@@ -235,11 +234,4 @@ def glance(raw: bytes) -> Glance:
     doc = doc_of(msgspec.json.decode(raw))
     if "output" not in doc:
         return Glance(problem=problem_of_body(doc), empty=True)
-    answer = read_answer(doc)
-    finish = answer.choices[0].finish
-    meant = finish is not None and finish.reason not in ("stop", "tool_calls", "other")
-    return Glance(
-        usage=answer.usage,
-        finish=finish,
-        empty=not (answer.choices[0].parts or meant or (answer.usage and answer.usage.output)),
-    )
+    return Glance.of(read_answer(doc))

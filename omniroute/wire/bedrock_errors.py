@@ -15,6 +15,7 @@ import msgspec
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire import openai_chat_errors
 from omniroute.wire.conversation import Doc
+from omniroute.wire.failures import words_of
 from omniroute.wire.shapes import doc_of, text_of
 
 TYPE_HEADER = "x-amzn-errortype"
@@ -176,11 +177,5 @@ def exception_name(problem: Problem) -> str:
 
 def write_error(problem: Problem, request_id: str) -> Doc:
     """The error body; what programs may want to test stands beside the sentence."""
-    doc: Doc = {"__type": _NAMES[problem.kind], "message": problem.message}
-    if problem.code is not None:
-        doc["code"] = problem.code
-    if problem.param is not None:
-        doc["param"] = problem.param
-    if problem.tried:
-        doc["tried"] = [msgspec.to_builtins(step) for step in problem.tried]
+    doc: Doc = {"__type": _NAMES[problem.kind], "message": problem.message} | words_of(problem)
     return doc | {"request_id": request_id} if request_id else doc

@@ -45,7 +45,9 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.losses import note_loss
+from omniroute.wire.pairing import NO_RESULT, ORPHAN
 from omniroute.wire.shapes import doc_of, list_at, object_at, refused, text_in
+from omniroute.wire.turn_order import BEGINNING, GO_ON, first_step
 
 replace = msgspec.structs.replace
 
@@ -72,11 +74,7 @@ def read_turns(doc: Doc) -> list[Turn]:
 
 # ── the order of turns ───────────────────────────────────────────────────────────────────────────
 
-NO_RESULT = "No result: this call was not answered."
 NOTHING = "(no output)"
-BEGINNING = "(The conversation begins with the assistant.)"
-GO_ON = "Go on exactly where your last message ends, without repeating any of it."
-_ORPHAN = "Result of the tool call {id}:"
 
 
 def ordered(turns: list[Turn], notes: Notes) -> list[Turn]:
@@ -148,7 +146,7 @@ def _without_results(parts: list[Part], taken: set[int], notes: Notes) -> list[P
             left.append(part)
         elif id(part) not in taken:
             notes.emulate("tool_result")
-            left += [Text(text=_ORPHAN.format(id=part.id)), *part.content]
+            left += [Text(text=ORPHAN.format(id=part.id)), *part.content]
     return left
 
 
@@ -196,14 +194,9 @@ class MessagesWriter:
 
     def lacks_thinking(self) -> bool:
         """Whether calls are being answered whose assistant message does not begin with its signed reasoning."""
-        if "unsigned_thinking" in self._quirks or not _has_results(self._messages[-1:]):
+        if "unsigned_thinking" in self._quirks:
             return False
-        first: Doc = {}
-        for message in reversed(self._messages):
-            if message["role"] == "user" and not _has_results([message]):
-                break
-            if message["role"] == "assistant":
-                first = message
+        first = first_step(self._messages, _has_results)
         return bool(first.get("content")) and "reasoningContent" not in first["content"][0]
 
     # turns ──────────────────────────────────────────────────────────────────────────────────────
@@ -368,8 +361,8 @@ def _said_by_user(text: str) -> Doc:
     return {"role": "user", "content": [{"text": text}]}
 
 
-def _has_results(messages: list[Doc]) -> bool:
-    return any("toolResult" in block for m in messages if m["role"] == "user" for block in m["content"])
+def _has_results(message: Doc) -> bool:
+    return message["role"] == "user" and any("toolResult" in block for block in message["content"])
 
 
 def _without_trailing_blanks(message: Doc) -> Doc:

@@ -56,7 +56,12 @@ class Asked(msgspec.Struct):
     stream: bool | None = None
 
 
+class _Object(msgspec.Struct):
+    """Any JSON object."""
+
+
 _asked = msgspec.json.Decoder(Asked).decode
+_object = msgspec.json.Decoder(_Object).decode
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +109,16 @@ class Glance(msgspec.Struct, kw_only=True):
     model: str = ""
     empty: bool = False
     problem: Problem | None = None
+
+    @classmethod
+    def of(cls, answer: Answer, problem: Problem | None = None) -> Glance:
+        """For a wire whose whole answer is decoded to look at it. Tokens that were generated, but not for the client
+        to see, are no failure, and neither is a finish reason that explains why there is nothing."""
+        choice = answer.choices[0]
+        spent = answer.usage is not None and answer.usage.output > 0
+        meant = choice.finish is not None and choice.finish.reason not in ("stop", "tool_calls", "other")
+        empty = not (choice.parts or meant or spent)
+        return cls(usage=answer.usage, finish=choice.finish, empty=empty, problem=problem)
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +220,9 @@ class Wire(ABC):
     # request in, request out ────────────────────────────────────────────────────────────────────
     def peek(self, raw: bytes) -> Peek:
         """Reads nothing else. Raises `msgspec.DecodeError`/`ValidationError` for what is not such a request."""
+        if not self.model_in_body:
+            _object(raw)
+            return Peek("", False)
         asked = _asked(raw)
         return Peek(asked.model, bool(asked.stream))
 

@@ -33,6 +33,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
+from omniroute.wire.losses import first_choice
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import count_of, doc_of, docs_of, rest_of, text_of
 
@@ -170,9 +171,7 @@ def read_answer(doc: Doc) -> Answer:
 
 def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     """Of several choices the first is written: the format has one."""
-    if len(answer.choices) > 1:
-        notes.drop("n")
-    choice = answer.choices[0] if answer.choices else Choice()
+    choice = first_choice(answer, notes)
     message = write_message(choice.parts, reference, notes)
     doc: Doc = {
         "id": answer.id or reference.new_id(""),
@@ -262,12 +261,4 @@ def glance(raw: bytes) -> Glance:
     if "message" not in doc or isinstance(doc["message"], str):
         # An error is told in a `message` that is a sentence.
         return Glance(problem=problem_of_body(doc, bool(doc.get("message"))), empty=True)
-    answer = read_answer(doc)
-    finish = answer.choices[0].finish
-    meant = finish is not None and finish.reason not in ("stop", "tool_calls", "other")
-    return Glance(
-        usage=answer.usage,
-        finish=finish,
-        empty=not (answer.choices[0].parts or meant or (answer.usage and answer.usage.output)),
-        problem=failure_in(doc.get("finish_reason"), doc.get("error")),
-    )
+    return Glance.of(read_answer(doc), failure_in(doc.get("finish_reason"), doc.get("error")))

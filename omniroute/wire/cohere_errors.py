@@ -13,6 +13,7 @@ import msgspec
 from omniroute.errors import Problem, ProblemKind
 from omniroute.wire import openai_chat_errors
 from omniroute.wire.conversation import Doc
+from omniroute.wire.failures import words_of
 
 _STATUSES: dict[int, ProblemKind] = {498: "content_filter", 499: "cancelled"}
 """Statuses of the API's own."""
@@ -33,11 +34,4 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Problem:
 def write_error(problem: Problem, request_id: str) -> Doc:
     """The error body; what programs may want to test stands beside the sentence."""
     doc: Doc = {"id": request_id} if request_id else {}
-    doc["message"] = problem.message
-    if problem.code is not None:
-        doc["code"] = problem.code
-    if problem.param is not None:
-        doc["param"] = problem.param
-    if problem.tried:
-        doc["tried"] = [msgspec.to_builtins(step) for step in problem.tried]
-    return doc
+    return doc | {"message": problem.message} | words_of(problem)

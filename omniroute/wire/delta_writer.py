@@ -8,8 +8,45 @@ from typing import Any, ClassVar, get_args
 
 from omniroute.errors import Problem
 from omniroute.wire.codec import Reference
-from omniroute.wire.conversation import Delta, End, Failure, Finish, Finished, Notes, Usage, UsageDelta
+from omniroute.wire.conversation import (
+    CallStart,
+    Delta,
+    End,
+    Failure,
+    Finish,
+    Finished,
+    Notes,
+    ToolCall,
+    Usage,
+    UsageDelta,
+)
 from omniroute.wire.failures import problem_of
+
+
+class PendingCall:
+    """A call that is not sent yet, for formats that have calls only whole."""
+
+    __slots__ = ("_fragments", "_start", "ended", "signature")
+
+    def __init__(self, start: CallStart) -> None:
+        self._start = start
+        self._fragments: list[str] = []
+        self.signature = start.signature
+        self.ended = False
+
+    def add(self, fragment: str) -> None:
+        self._fragments.append(fragment)
+
+    def call(self) -> ToolCall:
+        """As much of it as has come."""
+        return ToolCall(
+            id=self._start.id,
+            name=self._start.name,
+            arguments="".join(self._fragments),
+            kind=self._start.kind,
+            signature=self.signature,
+        )
+
 
 Table = Mapping[type, Callable[[Any, Any], bytes]]
 

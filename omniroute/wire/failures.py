@@ -1,11 +1,13 @@
-"""What an upstream's stream failed of: as a delta of the stream, and as a problem."""
+"""What went wrong, in the shapes that several wires have for it: a delta of a stream, a problem, words of an error."""
 
 from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
+
 from omniroute.errors import Problem, ProblemKind
-from omniroute.wire.conversation import Failure
+from omniroute.wire.conversation import Doc, Failure
 
 _KINDS: dict[str, ProblemKind] = {kind: kind for kind in get_args(ProblemKind)}
 
@@ -33,3 +35,15 @@ def problem_of(failure: Failure) -> Problem:
         native=failure.native,
         retry_after=failure.retry_after,
     )
+
+
+def words_of(problem: Problem) -> Doc:
+    """What programs may want to test, to stand beside the sentence of an error."""
+    doc: Doc = {}
+    if problem.code is not None:
+        doc["code"] = problem.code
+    if problem.param is not None:
+        doc["param"] = problem.param
+    if problem.tried:
+        doc["tried"] = [msgspec.to_builtins(step) for step in problem.tried]
+    return doc

@@ -22,7 +22,7 @@ import msgspec
 from omniroute.declare import wire
 from omniroute.errors import Problem
 from omniroute.wire import gemini_answer, gemini_errors, gemini_glance, gemini_request
-from omniroute.wire.codec import Glance, ModelCard, NameRule, Operation, Peek, StreamTap, Wire
+from omniroute.wire.codec import Glance, ModelCard, NameRule, Operation, StreamTap, Wire
 from omniroute.wire.conversation import Doc
 from omniroute.wire.gemini_doc import as_count, given
 from omniroute.wire.gemini_stream import GeminiReader
@@ -52,10 +52,6 @@ class Gemini(Wire):
     reasoning_keys: ClassVar[tuple[str, ...]] = ("generationConfig", "generation_config")
 
     # request in, request out ────────────────────────────────────────────────────────────────────
-    def peek(self, raw: bytes) -> Peek:
-        _OBJECT.decode(raw)
-        return Peek("", False)
-
     read_request = staticmethod(gemini_request.read_request)
     write_request = staticmethod(gemini_request.write_request)
     add_system = staticmethod(gemini_request.add_system)
@@ -108,10 +104,3 @@ def _write_card(card: ModelCard) -> Doc:
         outputTokenLimit=card.max_output,
         supportedGenerationMethods=["generateContent", "streamGenerateContent", "countTokens"],
     )
-
-
-class _Nothing(msgspec.Struct):
-    pass
-
-
-_OBJECT = msgspec.json.Decoder(_Nothing)

@@ -26,7 +26,6 @@ from omniroute.wire.conversation import (
     PartEnd,
     Refusal,
     RefusalDelta,
-    Signature,
     SignatureDelta,
     Start,
     Text,
@@ -36,7 +35,7 @@ from omniroute.wire.conversation import (
     ToolCall,
     WholePart,
 )
-from omniroute.wire.delta_writer import DeltaWriter, Table
+from omniroute.wire.delta_writer import DeltaWriter, PendingCall, Table
 from omniroute.wire.gemini_answer import write_finish, write_logprobs, write_usage
 from omniroute.wire.gemini_errors import write_error
 from omniroute.wire.gemini_grounding import write_grounding
@@ -45,37 +44,16 @@ from omniroute.wire.shapes import arguments_object
 from omniroute.wire.sse import frame
 
 
-class _Pending:
-    """A call that is not sent yet: this wire has calls only whole."""
-
-    def __init__(self, start: CallStart) -> None:
-        self.start = start
-        self.fragments: list[str] = []
-        self.signature: Signature | None = start.signature
-        self.ended = False
-
-    @property
-    def complete(self) -> bool:
-        text = "".join(self.fragments)
-        return self.ended or (
-            bool(text.strip()) and self.start.kind == "function" and arguments_object(text) is not None
-        )
-
-    def part(self) -> ToolCall:
-        return ToolCall(
-            id=self.start.id,
-            name=self.start.name,
-            arguments="".join(self.fragments),
-            kind=self.start.kind,
-            signature=self.signature,
-        )
+def _is_whole(call: ToolCall) -> bool:
+    given = call.kind == "function" and bool(call.arguments.strip())
+    return given and arguments_object(call.arguments) is not None
 
 
 class _Choice:
     """What a writer remembers of one choice."""
 
     def __init__(self) -> None:
-        self.calls: dict[int, _Pending] = {}
+        self.calls: dict[int, PendingCall] = {}
         self.kinds: dict[int, type[Part]] = {}
         self.blocks: dict[int, int] = {}
         self.thoughts = Thoughts()
@@ -141,7 +119,7 @@ class GeminiWriter(DeltaWriter):
         out = self._flush(delta.choice)
         choice = self._choice(delta.choice)
         carried = choice.thoughts.take(WIRE)
-        choice.calls[delta.part] = _Pending(
+        choice.calls[delta.part] = PendingCall(
             delta if delta.signature is not None else msgspec.structs.replace(delta, signature=carried)
         )
         return out
@@ -149,7 +127,7 @@ class GeminiWriter(DeltaWriter):
     def _arguments(self, delta: CallDelta) -> bytes:
         pending = self._choice(delta.choice).calls.get(delta.part)
         if pending is not None:
-            pending.fragments.append(delta.arguments)
+            pending.add(delta.arguments)
         return b""
 
     def _citation(self, delta: CitationDelta) -> bytes:
@@ -191,10 +169,11 @@ class GeminiWriter(DeltaWriter):
         out = b""
         while calls:
             number, pending = next(iter(calls.items()))
-            if not (last or pending.complete):
+            call = pending.call()
+            if not (last or pending.ended or _is_whole(call)):
                 break
             del calls[number]
-            out += self._emit(index, self._parts.call(pending.part()))
+            out += self._emit(index, self._parts.call(call))
         return out
 
     def _emit(self, index: int, part: Doc) -> bytes:

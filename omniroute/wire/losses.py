@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from omniroute.wire.conversation import Conversation, Notes
+from omniroute.wire.conversation import Answer, Choice, Conversation, Notes
 
 NOT_FOR_THE_MODEL = frozenset(
     {
@@ -93,3 +93,10 @@ def note_unsaid(talk: Conversation, fields: Iterable[str], notes: Notes) -> None
         notes.drop("n")
     if talk.modalities and talk.modalities != ["text"]:
         notes.drop("modalities")
+
+
+def first_choice(answer: Answer, notes: Notes) -> Choice:
+    """The one answer that a format has room for; that there were more is noted."""
+    if len(answer.choices) > 1:
+        notes.drop("n")
+    return answer.choices[0] if answer.choices else Choice()

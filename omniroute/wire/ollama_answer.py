@@ -33,6 +33,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
+from omniroute.wire.losses import first_choice
 from omniroute.wire.ollama_messages import WIRE, read_image, write_call, write_image
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import arguments_text, count_of, doc_of, docs_of, rest_of, text_of
@@ -170,9 +171,7 @@ def read_call(doc: Doc, place: str, index: int) -> ToolCall | None:
 
 def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     """Of several choices the first is written: the format has one."""
-    if len(answer.choices) > 1:
-        notes.drop("n")
-    choice = answer.choices[0] if answer.choices else Choice()
+    choice = first_choice(answer, notes)
     doc: Doc = {
         "model": reference.model,
         "created_at": write_time(reference.created),

@@ -5,19 +5,12 @@ What comes in is read by `openai_chat_errors.read_error`, which knows this shape
 
 from __future__ import annotations
 
-import msgspec
-
 from omniroute.errors import Problem
 from omniroute.wire.conversation import Doc
+from omniroute.wire.failures import words_of
 
 
 def write_error(problem: Problem, request_id: str) -> Doc:
     """The error body; what programs may want to test stands beside the sentence."""
-    doc: Doc = {"error": problem.message}
-    if problem.code is not None:
-        doc["code"] = problem.code
-    if problem.param is not None:
-        doc["param"] = problem.param
-    if problem.tried:
-        doc["tried"] = [msgspec.to_builtins(step) for step in problem.tried]
+    doc: Doc = {"error": problem.message} | words_of(problem)
     return doc | {"request_id": request_id} if request_id else doc

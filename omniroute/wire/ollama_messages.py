@@ -31,6 +31,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.functions import input_of
 from omniroute.wire.losses import note_loss
+from omniroute.wire.pairing import Pairing
 from omniroute.wire.shapes import arguments_text, list_at, object_at, refused, text_at, text_in, text_of
 
 WIRE = "ollama"
@@ -46,34 +47,9 @@ _MAGIC: tuple[tuple[str, str], ...] = (
 """How base64 of an image of that type begins: this format does not say the type, others want to know it."""
 
 
-class Pairing:
-    """Finds the call that a result answers, and gives an id to calls that have none: the same ones every time."""
-
-    def __init__(self) -> None:
-        self._open: list[tuple[str, str]] = []
-        self._made = 0
-
-    def called(self, id: str, name: str) -> str:
-        id = id or self._fresh()
-        self._open.append((id, name))
-        return id
-
-    def answered(self, id: str, name: str) -> tuple[str, str]:
-        """Id and name of the call that is answered by a result with this id or, without one, with this name."""
-        for index, (open_id, open_name) in enumerate(self._open):
-            if open_id == id or (not id and name in ("", open_name)):
-                del self._open[index]
-                return open_id, open_name
-        return id or self._fresh(), name
-
-    def _fresh(self) -> str:
-        self._made += 1
-        return f"call_{self._made}"
-
-
 def read_messages(messages: Any) -> list[Turn]:
     """Raises `Refused` for a wrong shape."""
-    pairing = Pairing()
+    pairing = Pairing("call_")
     turns = []
     for index, given in enumerate(list_at(messages, "messages")):
         path = f"messages[{index}]"

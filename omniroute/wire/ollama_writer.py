@@ -29,7 +29,7 @@ from omniroute.wire.conversation import (
     Usage,
     WholePart,
 )
-from omniroute.wire.delta_writer import OneChoiceWriter, Table
+from omniroute.wire.delta_writer import OneChoiceWriter, PendingCall, Table
 from omniroute.wire.ndjson import line
 from omniroute.wire.ollama_answer import write_finish, write_message, write_time, write_usage
 from omniroute.wire.ollama_errors import write_error
@@ -41,28 +41,10 @@ _PIECE = b'{"model":%s,"created_at":%s,"message":{"role":"assistant","content":%
 """By far the most frequent line; filled in, it costs a fraction of what an encoded object would."""
 
 
-class _Pending:
-    """A call that has not been sent: this format has calls only whole."""
-
-    def __init__(self, start: CallStart) -> None:
-        self.start = start
-        self.fragments: list[str] = []
-        self.ended = False
-
-    def is_whole(self) -> bool:
-        """JSON that is an object and not empty can only be followed by blanks."""
-        text = "".join(self.fragments)
-        return self.ended or (
-            text.rstrip().endswith("}") and self.start.kind == "function" and bool(arguments_object(text))
-        )
-
-    def call(self) -> ToolCall:
-        return ToolCall(
-            id=self.start.id,
-            name=self.start.name,
-            arguments="".join(self.fragments),
-            kind=self.start.kind,
-        )
+def _is_whole(call: ToolCall) -> bool:
+    """JSON that is an object and not empty can only be followed by blanks."""
+    ends = call.kind == "function" and call.arguments.rstrip().endswith("}")
+    return ends and bool(arguments_object(call.arguments))
 
 
 class OllamaWriter(OneChoiceWriter):
@@ -72,7 +54,7 @@ class OllamaWriter(OneChoiceWriter):
         super().__init__(reference, notes)
         self._model = encode(reference.model)
         self._created = encode(write_time(reference.created))
-        self._calls: dict[int, _Pending] = {}
+        self._calls: dict[int, PendingCall] = {}
         self._paragraphs: dict[int, int] = {}
 
     def close(self, problem: Problem | None = None) -> bytes:
@@ -113,7 +95,7 @@ class OllamaWriter(OneChoiceWriter):
 
     # calls ──────────────────────────────────────────────────────────────────────────────────────
     def _call(self, delta: CallStart) -> bytes:
-        self._calls[delta.part] = _Pending(delta)
+        self._calls[delta.part] = PendingCall(delta)
         return b""
 
     def _arguments(self, delta: CallDelta) -> bytes:
@@ -123,7 +105,7 @@ class OllamaWriter(OneChoiceWriter):
                 # The call has been sent, or was never named.
                 self._notes.drop("tool_calls[].arguments")
             return b""
-        call.fragments.append(delta.arguments)
+        call.add(delta.arguments)
         return self._flush() if delta.arguments.rstrip().endswith("}") else b""
 
     def _part_end(self, delta: PartEnd) -> bytes:
@@ -137,10 +119,11 @@ class OllamaWriter(OneChoiceWriter):
         """The calls that are whole, as long as none that began before them is missing; `all` when no more comes."""
         out = b""
         for part, pending in list(self._calls.items()):
-            if not (all or pending.is_whole()):
+            call = pending.call()
+            if not (all or pending.ended or _is_whole(call)):
                 break
             del self._calls[part]
-            out += self._part(pending.call())
+            out += self._part(call)
         return out
 
     # what stands beside the content ─────────────────────────────────────────────────────────────

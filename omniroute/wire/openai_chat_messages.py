@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeGuard
@@ -18,7 +16,7 @@ import msgspec
 from omniroute.errors import UnsupportedContent
 from omniroute.wire.carried_thinking import restored
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import audio_format, url_of_source
+from omniroute.wire.content import audio_format, text_of_source, url_of_source
 from omniroute.wire.conversation import (
     Audio,
     Doc,
@@ -53,40 +51,18 @@ from omniroute.wire.openai_chat_parts import (
     write_detail,
     write_extra_signature,
 )
+from omniroute.wire.pairing import Pairing
 from omniroute.wire.shapes import doc_of, text_of
 from omniroute.wire.think_tags import THINK_CLOSE, THINK_OPEN
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Pairing:
-    """Finds the call of a result where a client leaves ids out (the legacy `function` role has none)."""
-
-    def __init__(self) -> None:
-        self._open: list[tuple[str, str]] = []
-        self._made = 0
-
-    def fresh(self) -> str:
-        self._made += 1
-        return f"call_auto_{self._made}"
-
-    def called(self, call: ToolCall) -> None:
-        self._open.append((call.id, call.name))
-
-    def answered(self, id: str, name: str) -> str:
-        """The id of the call that is answered by a result with this id, or without one but with this name."""
-        for index, (open_id, open_name) in enumerate(self._open):
-            if open_id == id or (not id and name in ("", open_name)):
-                del self._open[index]
-                return open_id
-        return id or self.fresh()
-
-
 def read_messages(messages: Any) -> list[Turn]:
     """Raises `Refused` for a wrong shape and `UnsupportedContent` for content that is not known."""
     if not isinstance(messages, list):
         raise refused("must be a list of messages", "messages")
-    pairing = _Pairing()
+    pairing = Pairing("call_auto_")
     turns: list[Turn] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
@@ -99,8 +75,8 @@ def read_messages(messages: Any) -> list[Turn]:
     return turns
 
 
-def _read_said(role: Role) -> Callable[[Doc, str, _Pairing], Turn]:
-    def read(message: Doc, path: str, pairing: _Pairing) -> Turn:
+def _read_said(role: Role) -> Callable[[Doc, str, Pairing], Turn]:
+    def read(message: Doc, path: str, pairing: Pairing) -> Turn:
         parts = _read_content(message.get("content"), f"{path}.content")
         _cache_last(message, parts)
         return Turn(role=role, parts=parts, name=text_of(message.get("name")) or None)
@@ -108,7 +84,7 @@ def _read_said(role: Role) -> Callable[[Doc, str, _Pairing], Turn]:
     return read
 
 
-def _read_assistant(message: Doc, path: str, pairing: _Pairing) -> Turn:
+def _read_assistant(message: Doc, path: str, pairing: Pairing) -> Turn:
     content = _read_content(message.get("content"), f"{path}.content")
     _cache_last(message, content)
     parts = [*read_reasoning(message), *content]
@@ -138,7 +114,7 @@ def attach_signature(message: Doc, candidates: Iterable[Part], parts: list[Part]
         signable[0].signature = signature
 
 
-def _read_calls(message: Doc, path: str, pairing: _Pairing) -> list[ToolCall]:
+def _read_calls(message: Doc, path: str, pairing: Pairing) -> list[ToolCall]:
     given = message.get("tool_calls")
     if given is not None and not isinstance(given, list):
         raise refused("must be a list", f"{path}.tool_calls")
@@ -153,20 +129,19 @@ def _read_calls(message: Doc, path: str, pairing: _Pairing) -> list[ToolCall]:
         arguments = arguments_of(legacy.get("arguments")) or "{}"
         calls.append(ToolCall(id="", name=legacy["name"], arguments=arguments))
     for call in calls:
-        call.id = call.id or pairing.fresh()
-        pairing.called(call)
+        call.id = pairing.called(call.id, call.name)
     return calls
 
 
-def _read_result(message: Doc, path: str, pairing: _Pairing) -> Turn:
+def _read_result(message: Doc, path: str, pairing: Pairing) -> Turn:
     name = text_of(message.get("name"))
     content = _read_content(message.get("content"), f"{path}.content")
-    id = pairing.answered(text_of(message.get("tool_call_id")), name)
+    id, _ = pairing.answered(text_of(message.get("tool_call_id")), name)
     result = ToolResult(id=id, content=content, name=name or None, cache=read_cache(message))
     return Turn(role="user", parts=[result])
 
 
-_ROLES_IN: dict[str, Callable[[Doc, str, _Pairing], Turn]] = {
+_ROLES_IN: dict[str, Callable[[Doc, str, Pairing], Turn]] = {
     "system": _read_said("system"),
     "developer": _read_said("developer"),
     "user": _read_said("user"),
@@ -285,7 +260,7 @@ def _write_file(part: File, target: Target) -> list[Doc]:
 
 def _file_docs(part: File, target: Target) -> list[Doc]:
     source = part.source
-    text = _file_text(source)
+    text = text_of_source(source)
     if text is not None:
         target.notes.emulate("document.text")
         return [_text(f"{part.name}:\n{text}" if part.name else text)]
@@ -296,18 +271,6 @@ def _file_docs(part: File, target: Target) -> list[Doc]:
         return []
     name = part.name or "file.pdf"
     return [{"type": "file", "file": {"filename": name, "file_data": url_of_source(source)}}]
-
-
-def _file_text(source: Source) -> str | None:
-    """The text of a document that is text: this format takes only PDFs as files."""
-    if source.text is not None:
-        return source.text
-    if source.data is None or not (source.media_type or "").startswith("text/"):
-        return None
-    try:
-        return b64decode(source.data).decode("utf-8", "replace")
-    except Base64Error:
-        return None
 
 
 def _write_refusal(part: Refusal, target: Target) -> list[Doc]:

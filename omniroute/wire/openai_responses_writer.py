@@ -20,7 +20,6 @@ from omniroute.wire.conversation import (
     Audio,
     CallDelta,
     CallStart,
-    Choice,
     CitationDelta,
     Delta,
     Doc,
@@ -49,6 +48,7 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from omniroute.wire.failures import problem_of
+from omniroute.wire.losses import first_choice
 from omniroute.wire.openai_responses_content import label_of
 from omniroute.wire.openai_responses_errors import error_fields
 from omniroute.wire.openai_responses_items import write_link
@@ -386,9 +386,7 @@ def write_answer(answer: Answer, reference: Reference, notes: Notes) -> Doc:
     """A plain answer, through the same items that a stream goes through. Only the first choice has a place."""
     writer = ResponsesWriter(reference, notes, silent=True)
     writer.feed(Start(id=answer.id))
-    if len(answer.choices) > 1:
-        notes.drop("n")
-    choice = answer.choices[0] if answer.choices else Choice()
+    choice = first_choice(answer, notes)
     if choice.logprobs is not None:
         writer.feed(LogprobsDelta(logprobs=choice.logprobs))
     for number, part in enumerate(choice.parts):

@@ -12,6 +12,35 @@ import msgspec
 from omniroute.wire.conversation import Conversation, Notes, Part, Text, ToolCall, ToolResult, Turn
 
 NO_RESULT = "No result: this call was not answered."
+ORPHAN = "Result of the tool call {id}:"
+"""Stands before a result that nobody asked for."""
+
+
+class Pairing:
+    """For formats whose clients may leave ids out: finds the call that a result answers, and gives an id to calls that
+    have none, which begins with `prefix` and is the same one every time."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._open: list[tuple[str, str]] = []
+        self._made = 0
+
+    def called(self, id: str, name: str) -> str:
+        id = id or self._fresh()
+        self._open.append((id, name))
+        return id
+
+    def answered(self, id: str, name: str) -> tuple[str, str]:
+        """Id and name of the call that is answered by a result with this id or, without one, with this name."""
+        for index, (open_id, open_name) in enumerate(self._open):
+            if open_id == id or (not id and name in ("", open_name)):
+                del self._open[index]
+                return open_id, open_name
+        return id or self._fresh(), name
+
+    def _fresh(self) -> str:
+        self._made += 1
+        return f"{self._prefix}{self._made}"
 
 
 def paired(talk: Conversation, notes: Notes) -> Conversation:
@@ -53,7 +82,7 @@ def _answers(turn: Turn, asked: set[str]) -> Turn:
             parts.append(part)
         else:
             orphans += 1
-            parts += [Text(text=f"Result of the tool call {part.id}:"), *part.content]
+            parts += [Text(text=ORPHAN.format(id=part.id)), *part.content]
     return turn if not orphans else msgspec.structs.replace(turn, parts=parts)
 
 

@@ -363,6 +363,16 @@ def test_results_without_ids_find_their_calls() -> None:
             [],
             {"role": "user", "content": "hi"},
         ),
+        (
+            user(File(source=Source(data="é", media_type="text/plain"), name="a.txt")),
+            [],
+            {
+                "role": "user",
+                "content": [
+                    {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,é"}}
+                ],
+            },
+        ),
     ],
 )
 def test_a_turn_is_written(turn: Turn, quirks: list[str], expected: Doc) -> None:
