@@ -33,6 +33,7 @@ MB = 10**6
 TICK = 0.001
 """Seconds between two ticks."""
 KEY = "bench-key-0123456789"
+PNG = "iVBORw0KGgoA"
 AIM = 20
 """Milliseconds that no step may take."""
 
@@ -48,7 +49,7 @@ providers:
   other: {{format: anthropic-messages, base_url: 'http://127.0.0.1:{upstream}/small/v1', accounts: {{a: {{key: k}}}}, models: {{m: {{}}}}}}
   big: {{format: openai-chat, base_url: 'http://127.0.0.1:{upstream}/big/v1', accounts: {{a: {{key: k}}}}, models: {{m10: {{}}, m50: {{}}}}}}
   zipped: {{format: openai-chat, base_url: 'http://127.0.0.1:{upstream}/zip/v1', accounts: {{a: {{key: k}}}}, models: {{m10: {{}}, m50: {{}}}}}}
-  foreign: {{format: anthropic-messages, base_url: 'http://127.0.0.1:{upstream}/big/v1', accounts: {{a: {{key: k}}}}, models: {{m10: {{}}, m50: {{}}}}}}
+  foreign: {{format: gemini, base_url: 'http://127.0.0.1:{upstream}/big/v1', accounts: {{a: {{key: k}}}}, models: {{m10: {{}}, m50: {{}}}}}}
 """
 
 
@@ -124,24 +125,23 @@ async def gateway(config: str, told: int) -> None:
 
 
 def picture(mb: float) -> str:
-    """Base64 of so many megabytes, about."""
-    return base64.b64encode(os.urandom(30_000)).decode() * round(mb * MB / 40_000)
+    """Base64 of so many megabytes, about, that begins like a PNG."""
+    return PNG + base64.b64encode(os.urandom(30_000)).decode() * round(mb * MB / 40_000)
 
 
-def answer_of(path: str, text: str) -> bytes:
+def answer_of(path: str, image: str) -> bytes:
     if path.endswith("/messages"):
         usage = {"input_tokens": 9, "output_tokens": 9}
-        told: dict[str, Any] = {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "m",
-            "usage": usage,
-        }
-        return json.dumps(
-            told | {"content": [{"type": "text", "text": text}], "stop_reason": "end_turn"}
-        ).encode()
-    message = {"role": "assistant", "content": text}
+        told: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}
+        content = [{"type": "text", "text": "Hello."}]
+        return json.dumps(told | {"content": content, "stop_reason": "end_turn", "usage": usage}).encode()
+    if ":generateContent" in path:
+        parts = [{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": image}}]
+        told = {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
+        usage = {"promptTokenCount": 9, "candidatesTokenCount": 9, "totalTokenCount": 18}
+        return json.dumps({"candidates": [told], "usageMetadata": usage, "modelVersion": "m"}).encode()
+    images = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}}] if image else []
+    message = {"role": "assistant", "content": "Here.", "images": images}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
     told = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
@@ -167,8 +167,9 @@ class Upstream(asyncio.Protocol):
             head, _, data = self._head.partition(b"\r\n\r\n")
             length = re.search(rb"content-length: (\d+)", head.lower())
             self._left = int(length[1]) if length is not None else 0
-            model = re.search(rb"m10|m50", data)
-            self._answer = self._made(head.split(b" ")[1].decode(), model[0].decode() if model else "")
+            path = head.split(b" ")[1].decode()
+            model = re.search(r"m10|m50", path + data[:4096].decode("latin-1"))
+            self._answer = self._made(path, model[0] if model else "")
         self._left -= len(data)
         if self._left <= 0:
             self._transport.write(self._answer)  # type: ignore[attr-defined]  # a stream's transport
@@ -177,7 +178,7 @@ class Upstream(asyncio.Protocol):
     def _made(self, path: str, model: str) -> bytes:
         if (path, model) not in self.made:
             small = path.startswith("/small")
-            body = answer_of(path, "hello" if small else picture(int(model[1:])))
+            body = answer_of(path, "" if small else picture(int(model[1:])))
             coding = ""
             if path.startswith("/zip"):
                 body, coding = gzip.compress(body, 1), "Content-Encoding: gzip\r\n"
@@ -204,7 +205,7 @@ async def upstream(port: int, tls: int, certificate: str) -> None:
 def body_of(case: Case, size: int) -> bytes:
     content: Any = "Draw me a sheep."
     if not case.answer:
-        url = {"url": "data:image/png;base64,iVBORw0KGgoA" + picture(size)}
+        url = {"url": "data:image/png;base64," + picture(size)}
         content = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": url}]
     model = case.model.format(size=size)
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": content}]}).encode()

@@ -407,7 +407,7 @@ class Reply:
     the client gets beside the gateway's own.
     """
 
-    __slots__ = ("answer", "body", "headers", "outcome", "problem", "received", "status", "stream")
+    __slots__ = ("answer", "body", "bulk", "headers", "outcome", "problem", "received", "status", "stream")
 
     def __init__(
         self,
@@ -427,7 +427,9 @@ class Reply:
         self.outcome: Outcome | None = None
         """What the problem means for what comes next, where a row of the provider's own says so."""
         self.answer: Answer | None = None
-        """The plain answer, once it has been read for a translation."""
+        """The plain answer, once it has been read for a translation: of the outline, where there is one."""
+        self.bulk: Bulk | None = None
+        """The large pictures of a huge body, cut out, until it is translated."""
         self.received: Mapping[str, str] = received if received is not None else {}
         """The headers of the upstream's answer, as they came; look-ups in them ignore case, or are in lower case."""
 

@@ -27,15 +27,12 @@ from omniroute.server.incoming import Answer, Incoming, Slow, TooLarge
 from omniroute.server.log import printable
 from omniroute.state.state import State
 from omniroute.upstream.coding import Garbled
-from omniroute.wire.bulk import cut_out
+from omniroute.wire.bulk import HUGE, cut_out
 from omniroute.wire.codec import ModelCard
 from omniroute.wire.ollama import asked_model, write_model
 
 log = logging.getLogger("omniroute")
 encode = msgspec.json.Encoder().encode
-
-HUGE = 4 * 2**20
-"""Bytes of a body with which every step takes milliseconds: others get their turn between them."""
 
 
 class Serving(Protocol):

@@ -67,7 +67,6 @@ class Incoming:
         "_head",
         "_parts",
         "_query",
-        "_reading",
         "_size",
         "_waiter",
         "begun",
@@ -105,7 +104,6 @@ class Incoming:
         self._parts: list[bytes] = []
         self._size = 0
         self._complete = False
-        self._reading = False
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._chunked = False
@@ -130,7 +128,6 @@ class Incoming:
 
     async def body(self, most: int) -> bytes:
         """All of it, its content coding undone. Raises `TooLarge` as soon as that is certain, `Slow`, `Garbled`."""
-        self._reading = True
         length = self.headers.get("content-length") if not self._complete else None
         if length is not None and int(length) > most:
             raise TooLarge
@@ -145,7 +142,7 @@ class Incoming:
             if self._complete:
                 break
             await self._more()
-            if self._size > LARGE:
+            if self._size > READ_AHEAD:
                 poured = pour(self._parts, poured)
         parts, self._parts = self._parts, []
         body = whole(parts, poured)
@@ -171,7 +168,8 @@ class Incoming:
             return
         self._parts.append(data)
         self._size += len(data)
-        if not self._reading and self._size > READ_AHEAD and self._connection is not None:
+        if self._size > READ_AHEAD and self._connection is not None:
+            # Who reads it asks for the rest; others have their turn in between.
             self._connection.pause()
         if self._waiter is not None:
             self._wake()
@@ -180,6 +178,9 @@ class Incoming:
         """The body is complete, or will never be."""
         self._complete = error is None
         self._error = error
+        if self._size > READ_AHEAD and self._connection is not None:
+            # Whether the client is still there has to be heard of, too.
+            self._connection.resume()
         if self._waiter is not None:
             self._wake()
 

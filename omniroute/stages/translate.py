@@ -128,7 +128,7 @@ class _Translation:
         if exchange.stream and self._same and self._metered:
             self._ask_for_usage(outgoing)
         if exchange.bulk is not None and self._outlined:
-            outgoing.body = await self._filled(outgoing.body, exchange.bulk)
+            outgoing.body = await _filled(outgoing.body, exchange.bulk, exchange.request.body)
         exchange.outgoing = outgoing
         reply = await proceed(exchange)
         if counting:
@@ -140,7 +140,7 @@ class _Translation:
             self._tell(reply, reply.problem)
             return reply if self._same else _without_body(reply)
         try:
-            return self._stream(reply) if reply.stream is not None else self._plain(reply)
+            return self._stream(reply) if reply.stream is not None else await self._plain(reply)
         except MalformedStream as error:
             raise Refused(Problem(kind="bad_gateway", code="malformed_answer", message=str(error))) from error
 
@@ -199,12 +199,6 @@ class _Translation:
             return raw
         return replace_model(raw, exchange.model, self._target.model, exchange.top)
 
-    async def _filled(self, outline: bytes, bulk: Bulk) -> bytes:
-        """The body to send, of its outline."""
-        if outline is bulk.outline:
-            return self._exchange.request.body
-        return await in_turns(put_back(outline, bulk))
-
     def _translated(self) -> Doc:
         exchange = self._exchange
         talk = exchange.talk if self._outlined else exchange.conversation
@@ -234,23 +228,28 @@ class _Translation:
 
     # ── answer ───────────────────────────────────────────────────────────────────────────────────
 
-    def _plain(self, reply: Reply) -> Reply:
+    async def _plain(self, reply: Reply) -> Reply:
         exchange = self._exchange
         upstream_edits = select(self._edits, "response", "upstream")
         client_edits = select(self._edits, "response", "client")
-        body = reply.body or b""
+        whole = body = reply.body or b""
+        bulk, reply.bulk = reply.bulk, None
         names = names_of(exchange) if upstream_edits or client_edits else {}
         if upstream_edits:
             body = edited_answer(body, upstream_edits, names, reply.headers)
-            reply.answer = None
+            bulk = reply.answer = None
+        elif bulk is not None:
+            body = bulk.outline
         if not self._same:
             answer = reply.answer or read_answer(body, self._upstream.wire)
             answer = CustomCalls(exchange.talk).opened_answer(self._named.inward_answer(answer))
             body = write_answer(answer, exchange.wire, exchange.reference(), exchange.notes)
-            if response_state.keeps(exchange):
-                response_state.keep(exchange, parse_object(body), self._store)
         if self._renamed:
             body = replace_model(body, "", exchange.model)
+        if bulk is not None:
+            body = await _filled(body, bulk, whole)
+        if not self._same and response_state.keeps(exchange):
+            response_state.keep(exchange, parse_object(body), self._store)
         if client_edits:
             body = edited_answer(body, client_edits, names, reply.headers)
         reply.body = body
@@ -328,6 +327,11 @@ class _Translation:
         exchange = self._exchange
         tokens = estimated_tokens(exchange.conversation)
         return Reply(200, body=encode(exchange.wire.write_count(tokens)), headers={ESTIMATED: "tokens"})
+
+
+async def _filled(outline: bytes, bulk: Bulk, whole: bytes) -> bytes:
+    """The body to send, of its outline; `whole` is what the outline was made of, should nothing have changed."""
+    return whole if outline is bulk.outline else await in_turns(put_back(outline, bulk))
 
 
 def _without_body(reply: Reply) -> Reply:

@@ -16,7 +16,7 @@ import httptools
 
 from omniroute.errors import Problem, UpstreamError
 from omniroute.upstream.coding import Decoder, Garbled, Oversized, decoder
-from omniroute.upstream.gathering import LARGE, pour, whole
+from omniroute.upstream.gathering import pour, whole
 from omniroute.upstream.transport import LARGEST_ANSWER
 
 LARGEST_HEAD = 128 * 1024
@@ -160,11 +160,14 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _write_on(self) -> None:
-        """Slices of the request for as long as the transport takes them; `resume_writing` goes on."""
-        while self._unsent is not None and not self._stopped and self._transport is not None:
-            now, rest = self._unsent[:SLICE], self._unsent[SLICE:]
-            self._unsent = rest if rest else None
-            self._transport.write(now)
+        """A slice of the request. The next one follows when others had their turn and the transport takes more."""
+        if self._unsent is None or self._stopped or self._transport is None:
+            return
+        now, rest = self._unsent[:SLICE], self._unsent[SLICE:]
+        self._unsent = rest if rest else None
+        self._transport.write(now)
+        if not self._stopped:
+            self._loop.call_soon(self._write_on)
 
     def abort(self) -> None:
         """Close at once; what is on its way is of no interest."""
@@ -315,12 +318,12 @@ class HttpInbound:
     async def read(self) -> bytes:
         """The whole body. Raises `UpstreamError` when it breaks off or is too large."""
         self._whole = True
-        # It may have been held back while nobody read it.
-        self.resume()
         poured: BytesIO | None = None
         while not self._done:
+            # It is held back after each piece of a large answer: others have their turn, and somebody reads it now.
+            self.resume()
             await self._more()
-            if self._size > LARGE:
+            if self._size > READ_AHEAD:
                 poured = pour(self._pieces, poured)
         if self._failed is not None:
             raise self._failed
@@ -431,12 +434,13 @@ class HttpInbound:
             return
         self._pieces.append(chunk)
         self._size += len(chunk)
-        if self._size > (LARGEST_ANSWER if self._whole else READ_AHEAD):
-            if self._whole:
+        if self._size > READ_AHEAD:
+            if self._whole and self._size > LARGEST_ANSWER:
                 self.fail(TOO_LARGE)
                 return
             connection.pause()
-        if not self._whole or self._size > LARGE:
+            self._wake()
+        elif not self._whole:
             self._wake()
 
     def finished(self) -> None:

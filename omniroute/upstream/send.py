@@ -16,6 +16,7 @@ from omniroute.config.settings import Timeouts
 from omniroute.errors import MalformedStream, Problem, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
 from omniroute.pipeline.stream import Stream
+from omniroute.pipeline.turns import in_turns
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
 from omniroute.upstream.deadline import Deadlines
@@ -26,6 +27,7 @@ from omniroute.upstream.reshape import streamed, whole
 from omniroute.upstream.signing import signed
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.bridge import read_answer
+from omniroute.wire.bulk import HUGE, cut_out
 
 FIRST_EVENT = 60.0
 FIRST_EVENT_THINKING = 180.0
@@ -59,10 +61,12 @@ class Sender:
         reply = await self._plain(exchange, transport, outbound, timeouts, target, account, outgoing)
         if reply.problem is not None:
             return reply
+        if reply.body is not None and len(reply.body) > HUGE:
+            reply.bulk = await in_turns(cut_out(reply.body))
         reply = _looked_at(exchange, reply, outgoing)
         if reply.problem is not None:
             # A 200 that holds an error is not one to show: the client gets it in words and a status of its own.
-            reply.body = None
+            reply.body = reply.bulk = None
             reply.problem = redacted(reply.problem, account.secrets)
         return reply
 
@@ -168,7 +172,7 @@ def _timeouts(exchange: Exchange, target: Target) -> Timeouts:
 def _looked_at(exchange: Exchange, reply: Reply, outgoing: Outgoing) -> Reply:
     """A plain 200, seen through: its usage and finish, and whether it is an answer at all. Parsed once: where it is
     to be translated the whole answer is read and kept, else only these few fields."""
-    body = reply.body or b""
+    body = reply.bulk.outline if reply.bulk is not None else reply.body or b""
     if exchange.endpoint.operation != "chat":
         return reply
     try:

@@ -17,6 +17,8 @@ from io import BytesIO
 
 import msgspec
 
+HUGE = 4 * 2**20
+"""Bytes of a text with which every step takes milliseconds: beyond them it is worth the pains."""
 WINDOW = 64 * 1024
 """Bytes that are looked at together, and the least that is cut out. A multiple of 4, as base64 is in groups of 4."""
 TURN = 2**20

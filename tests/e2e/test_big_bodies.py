@@ -6,15 +6,18 @@ import asyncio
 import base64
 import json
 import random
+import re
 from typing import Any
 
+import aiohttp
 import pytest
 
 from omniroute.pipeline.turns import in_turns
 from omniroute.server import data_plane
 from omniroute.testing import FakeUpstream, Scripted, gateway
+from omniroute.upstream import send
 from omniroute.wire.bulk import TURN, WINDOW, cut_out, joined
-from tests.support.answers import chat
+from tests.support.answers import WIRES, call, chat
 from tests.support.http import post, post_raw
 from tests.wire.test_bulk import run
 
@@ -96,6 +99,8 @@ transforms:
   marked: {on: request, ops: [{set: {marked: "{{ request.model }}"}}]}
   rarely: {on: request, when: "request.nothing == `1`", ops: [{set: {marked: true}}]}
   measured: {on: request, side: client, ops: [{set: {length: "{{ request.messages | string | length }}"}}]}
+  seen: {on: response, side: client, ops: [{set: {length: "{{ response | string | length }}"}}]}
+  seen_there: {on: response, ops: [{set: {length: "{{ response | string | length }}"}}]}
 providers:
   up: {format: FORMAT, base_url: "URL/v1", transforms: [TRANSFORMS], accounts: {a: {key: k}}, models: {m: {}}}
   down: {format: openai-chat, base_url: "URL/v1", accounts: {a: {key: k}}, retry: {attempts: 1}, models: {m: {}}}
@@ -107,9 +112,15 @@ pipelines:
 DEFAULTS = {"FORMAT": "openai-chat", "TRANSFORMS": "", "MEMBERS": "[up/m]", "STAGES": ""}
 
 
+def huge_from(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies of more bytes are handled with care."""
+    for module in (data_plane, send):
+        monkeypatch.setattr(module, "HUGE", size)
+
+
 async def sent(client: str, monkeypatch: pytest.MonkeyPatch, *, huge: int, **config: str) -> list[bytes]:
     """The bodies that the upstream gets, when bodies of more than `huge` bytes are handled with care."""
-    monkeypatch.setattr(data_plane, "HUGE", huge)
+    huge_from(huge, monkeypatch)
     path, body = REQUESTS[client]
     stream = {"stream": True} if config.pop("stream", "") else {}
     raw = json.dumps(body | stream).replace("MODEL", "alias").encode()
@@ -172,7 +183,7 @@ async def test_what_is_wrong_is_told_of_the_body_itself(broken: Any, monkeypatch
     raw = broken(json.dumps(REQUESTS["openai-chat"][1]).encode())
     told = []
     for huge in (1 << 40, WINDOW):
-        monkeypatch.setattr(data_plane, "HUGE", huge)
+        huge_from(huge, monkeypatch)
         async with gateway("providers: {demo: {}}") as gw:
             told.append((await post_raw(gw, "/v1/chat/completions", raw, **{"X-Request-Id": "r"}))[:2])
     assert told[0][0] == 400 and "JSON" in told[0][1]["error"]["message"]
@@ -181,7 +192,7 @@ async def test_what_is_wrong_is_told_of_the_body_itself(broken: Any, monkeypatch
 
 async def test_a_kept_response_has_the_picture_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next turn sends it again, from the gateway's memory."""
-    monkeypatch.setattr(data_plane, "HUGE", WINDOW)
+    huge_from(WINDOW, monkeypatch)
     path, body = REQUESTS["openai-responses"]
     first = body | {"model": "up/m", "store": True}
     config = 'providers: {up: {format: openai-chat, base_url: "URL/v1", accounts: {a: {key: k}}}}'
@@ -190,6 +201,88 @@ async def test_a_kept_response_has_the_picture_itself(monkeypatch: pytest.Monkey
         await post(gw, path, {"model": "up/m", "previous_response_id": answer["id"], "input": "And now?"})
     assert up.requests[1].json["messages"][0] == up.requests[0].json["messages"][0]
     assert URL.encode() in up.requests[1].body
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "openai-chat": chat()
+    | {
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": "Here.",
+                    "images": [{"type": "image_url", "image_url": {"url": URL}}],
+                },
+                "finish_reason": "stop",
+            }
+        ]
+    },
+    "openai-responses": {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "m",
+        "output": [{"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": IMAGE}],
+        "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5},
+    },
+    "gemini": {
+        "candidates": [
+            {
+                "content": {
+                    "role": "model",
+                    "parts": [{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": IMAGE}}],
+                },
+                "finishReason": "STOP",
+            }
+        ],
+        "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
+        "modelVersion": "m",
+        "responseId": "r",
+    },
+}
+OURS = re.compile(r'"(id|item_id|created|created_at|responseId|completed_at)":("[^"]*"|[0-9]+)')
+"""What is another one in each answer."""
+
+
+async def answered(
+    client: str, target: str, monkeypatch: pytest.MonkeyPatch, *, huge: int, **config: str
+) -> tuple[int, str, Any]:
+    """Status, the body but for what is always new, and what is in the log."""
+    huge_from(huge, monkeypatch)
+    path, body = call(client, "alias")
+    text = CONFIG
+    for name, default in (DEFAULTS | {"FORMAT": target}).items():
+        text = text.replace(name, config.get(name.lower(), default))
+    async with (
+        FakeUpstream([Scripted(json=ANSWERS[target])]) as up,
+        gateway(text.replace("URL", up.url)) as gw,
+    ):
+        async with aiohttp.ClientSession() as session, session.post(gw.url + path, json=body) as answer:
+            told = await answer.text()
+        await gw.recorded(1)
+        return answer.status, OURS.sub("", told), gw.records[0].output_tokens
+
+
+@pytest.mark.parametrize("target", ANSWERS)
+@pytest.mark.parametrize("client", WIRES)
+async def test_the_same_bytes_are_answered(client: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = await answered(client, target, monkeypatch, huge=1 << 40)
+    assert whole[0] == 200 and whole[2] == 2
+    assert await answered(client, target, monkeypatch, huge=WINDOW) == whole
+
+
+@pytest.mark.parametrize(
+    "edit, target", [("seen_there", "openai-chat"), *[("seen", target) for target in ANSWERS]]
+)
+async def test_edits_of_an_answer_see_the_picture(
+    edit: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = {"stages": "{stage: transform, use: [" + edit + "]},"}
+    whole = await answered("openai-chat", target, monkeypatch, huge=1 << 40, **way)
+    assert re.search(r'"length":"?[0-9]{6}', whole[1])
+    assert await answered("openai-chat", target, monkeypatch, huge=WINDOW, **way) == whole
 
 
 async def test_others_have_their_turn_between_the_steps() -> None:
