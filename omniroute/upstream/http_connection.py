@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._unsent = rest if rest else None
         self._transport.write(now)
         if not self._stopped:
-            self._loop.call_soon(self._write_on)
+            self.loop.call_soon(self._write_on)
 
     def abort(self) -> None:
         """Close at once; what is on its way is of no interest."""
