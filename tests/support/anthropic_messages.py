@@ -10,7 +10,7 @@ import anthropic
 import httpx2
 
 from omniroute.wire.anthropic import AnthropicMessages
-from omniroute.wire.codec import Dialect, Reference
+from omniroute.wire.codec import Dialect
 from omniroute.wire.conversation import (
     Answer,
     Choice,
@@ -26,16 +26,12 @@ from omniroute.wire.conversation import (
     Turn,
 )
 from omniroute.wire.sse import EventSplitter
+from tests.support import streams
 
 NAME = "anthropic-messages"
 WIRE = AnthropicMessages()
 FORMATS = (NAME, "anthropic-vertex")
 Doc = dict[str, Any]
-
-
-def reference() -> Reference:
-    counts = iter(range(1, 1000))
-    return Reference(model="m", request={}, created=0, new_id=lambda prefix: f"{prefix}{next(counts)}")
 
 
 def written(talk: Conversation, notes: Notes | None = None, **dialect: Any) -> Doc:
@@ -49,15 +45,11 @@ def asked(**settings: Any) -> Conversation:
 
 
 def deltas_of(raw: bytes, *, step: int | None = None) -> list[Delta]:
-    splitter, reader = EventSplitter(), WIRE.reader()
-    chunks = [raw] if step is None else [raw[i : i + step] for i in range(0, len(raw), step)]
-    events = [event for chunk in chunks for event in splitter.feed(chunk)] + splitter.end()
-    return [delta for event in events for delta in reader.feed(event)] + list(reader.end())
+    return streams.deltas_of(WIRE, raw, step=step)
 
 
 def bytes_of(deltas: Iterable[Delta], notes: Notes | None = None) -> bytes:
-    writer = WIRE.writer(reference(), notes if notes is not None else Notes())
-    return b"".join(writer.feed(delta) for delta in deltas) + writer.close()
+    return streams.bytes_of(WIRE, deltas, notes)
 
 
 def events_of(raw: bytes) -> list[Doc]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from functools import cache
 from typing import Any
@@ -17,6 +16,7 @@ from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.names import NameMap
 from tests.fidelity.meaning import Call, Meaning, settle, squeezed
 from tests.fidelity.replay import FAILED, PLAIN, STREAMED, events
+from tests.support import streams
 
 CLIENTS = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
 
@@ -27,11 +27,7 @@ def wires() -> dict[str, Wire]:
 
 
 def reference(request: Doc | None = None) -> Reference:
-    count = itertools.count(1)
-    asked = {"stream_options": {"include_usage": True}} if request is None else request
-    return Reference(
-        model="m", request=asked, created=1700000000, new_id=lambda prefix: f"{prefix}{next(count)}"
-    )
+    return streams.reference({"stream_options": {"include_usage": True}} if request is None else request)
 
 
 def sse(*docs: Any, end: str = "\n\n", done: bool = False) -> bytes:

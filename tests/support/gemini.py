@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from itertools import count
 from typing import Any
 
 import msgspec
 
-from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import Delta, Doc, Notes, Part, Text, Thinking, ToolCall
 from omniroute.wire.gemini import Gemini
 from omniroute.wire.json_array import JsonArraySplitter
 from omniroute.wire.sse import EventSplitter
+from tests.support import streams
+from tests.support.streams import reference
 
 GEMINI = Gemini()
-
-
-def reference(*, array: bool = False) -> Reference:
-    numbers = count(1)
-    return Reference(
-        model="m",
-        request={},
-        created=1700000000,
-        new_id=lambda prefix: f"{prefix}{next(numbers)}",
-        array=array,
-    )
 
 
 def sse(*events: Doc | str) -> bytes:
@@ -58,8 +47,7 @@ def plain(items: Iterable[Any]) -> list[Any]:
 
 
 def written(feed: Iterable[Delta], *, array: bool = False, notes: Notes | None = None) -> bytes:
-    writer = GEMINI.writer(reference(array=array), notes or Notes())
-    return b"".join([writer.feed(delta) for delta in feed]) + writer.close()
+    return streams.bytes_of(GEMINI, feed, notes, reference(array=array))
 
 
 def events(stream: bytes) -> list[Doc]:

@@ -15,6 +15,7 @@ from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import Delta, Notes
 from omniroute.wire.openai_responses import OpenAIResponses
 from omniroute.wire.sse import EventSplitter
+from tests.support import streams
 
 WIRE = OpenAIResponses()
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -37,22 +38,14 @@ def reference(request: dict[str, Any] | None = None) -> Reference:
 
 def read_stream(raw: bytes, cuts: Iterable[int] = ()) -> list[Delta]:
     """The deltas of a stream that arrives in pieces."""
-    splitter, reader = EventSplitter(), WIRE.reader()
     places = [0, *cuts, len(raw)]
-    deltas: list[Delta] = []
-    for start, end in pairwise(places):
-        for event in splitter.feed(raw[start:end]):
-            deltas += reader.feed(event)
-    for event in splitter.end():
-        deltas += reader.feed(event)
-    return [*deltas, *reader.end()]
+    return streams.deltas_of(WIRE, *(raw[start:end] for start, end in pairwise(places)))
 
 
 def write_stream(
     deltas: Iterable[Delta], request: dict[str, Any] | None = None, notes: Notes | None = None
 ) -> bytes:
-    writer = WIRE.writer(reference(request), notes or Notes())
-    return b"".join(writer.feed(delta) for delta in deltas) + writer.close()
+    return streams.bytes_of(WIRE, deltas, notes, reference(request))
 
 
 def events_of(raw: bytes) -> list[dict[str, Any]]:

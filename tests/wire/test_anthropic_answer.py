@@ -41,10 +41,10 @@ from tests.support.anthropic_messages import (
     bytes_of,
     call,
     events_of,
-    reference,
     sdk_message,
     valid,
 )
+from tests.support.streams import reference
 
 
 def _without_caller(content: list[Doc]) -> list[Doc]:

@@ -45,11 +45,11 @@ from tests.support.anthropic_messages import (
     deltas_of,
     events_of,
     legal,
-    reference,
     sdk_message,
     text,
 )
 from tests.support.properties import examples
+from tests.support.streams import reference
 
 A, B = CallStart(part=1, id="a", name="f"), CallStart(part=2, id="b", name="g")
 

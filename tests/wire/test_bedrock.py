@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.errors import STATUS_OF, MalformedStream, Problem
+from omniroute.errors import STATUS_OF, Problem
 from omniroute.wire.aws_events import AwsSplitter
 from omniroute.wire.bedrock import Bedrock
-from omniroute.wire.codec import Dialect, Event, ModelCard, Reference
+from omniroute.wire.codec import Dialect, Event, ModelCard
 from omniroute.wire.conversation import (
     Answer,
     Audio,
@@ -47,8 +46,9 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
-from tests.support import aws_events, recordings
+from tests.support import aws_events, recordings, streams
 from tests.support.properties import examples
+from tests.support.streams import reference
 
 WIRE = Bedrock()
 PROPERTY = examples(100)
@@ -61,23 +61,12 @@ ANSWERS = [name for name in recordings.ids("bedrock-converse") if name not in ER
 STREAMS = [name for name in recordings.ids("bedrock-converse-stream") if name not in ERRORS]
 
 
-def reference() -> Reference:
-    count = itertools.count(1)
-    return Reference(
-        model="m", request={}, created=1700000000, new_id=lambda prefix: f"{prefix}{next(count)}"
-    )
-
-
 def read(raw: bytes, step: int | None = None) -> list[Delta]:
-    reader, splitter = WIRE.reader(), AwsSplitter()
-    step = step or max(1, len(raw))
-    events = [e for at in range(0, len(raw), step) for e in splitter.feed(raw[at : at + step])]
-    return [d for e in [*events, *splitter.end()] for d in reader.feed(e)] + list(reader.end())
+    return streams.deltas_of(WIRE, raw, step=step)
 
 
 def write(*deltas: Delta, notes: Notes | None = None) -> bytes:
-    writer = WIRE.writer(reference(), notes or Notes())
-    return b"".join(writer.feed(delta) for delta in deltas) + writer.close()
+    return streams.bytes_of(WIRE, deltas, notes)
 
 
 def stream(*events: dict[str, Any]) -> bytes:
@@ -461,14 +450,7 @@ JSON = st.recursive(
     )
 )
 def test_garbage_is_malformed_or_read(payloads: list[tuple[str, bytes]]) -> None:
-    reader = WIRE.reader()
-    try:
-        for name, payload in payloads:
-            list(reader.feed(Event(name, payload)))
-    except MalformedStream:
-        return
-    last = list(reader.end())
-    assert not last or isinstance(last[-1], End | Failure)
+    streams.assert_survives(WIRE, [Event(name, payload) for name, payload in payloads])
 
 
 def test_a_tap_that_meets_garbage_is_quiet() -> None:

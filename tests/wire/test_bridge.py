@@ -12,7 +12,7 @@ import pytest
 from omniroute.errors import Problem
 from omniroute.registry import load
 from omniroute.wire.bridge import CrossTap, WatchTap, translate_request
-from omniroute.wire.codec import Dialect, NameRule, Reference, Wire
+from omniroute.wire.codec import Dialect, NameRule, Wire
 from omniroute.wire.conversation import (
     Answer,
     CallStart,
@@ -27,16 +27,10 @@ from omniroute.wire.conversation import (
     Turn,
 )
 from omniroute.wire.names import NameMap, fit
+from tests.support.streams import reference
 
 WIRES: dict[str, Wire] = {d.name: d.cls() for d in load(plugins=False).all("wire")}
 PAIRS = [pytest.param(a, b, id=f"{a}-{b}") for a, b in itertools.permutations(WIRES, 2)]
-
-
-def reference() -> Reference:
-    numbers = itertools.count(1)
-    return Reference(
-        model="asked", request={}, created=1700000000, new_id=lambda prefix: f"{prefix}{next(numbers)}"
-    )
 
 
 @pytest.mark.parametrize("client, target", PAIRS)

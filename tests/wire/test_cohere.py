@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.errors import MalformedStream, Problem
-from omniroute.wire.codec import Event, ModelCard, Reference
+from omniroute.errors import Problem
+from omniroute.wire.codec import Event, ModelCard
 from omniroute.wire.cohere import Cohere
 from omniroute.wire.conversation import (
     Answer,
@@ -42,8 +41,9 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from omniroute.wire.sse import EventSplitter, frame
-from tests.support import recordings
+from tests.support import recordings, streams
 from tests.support.properties import examples
+from tests.support.streams import reference
 
 WIRE = Cohere()
 PROPERTY = examples(100)
@@ -65,25 +65,12 @@ ANSWERS = [
 ]
 
 
-def reference() -> Reference:
-    count = itertools.count(1)
-    return Reference(
-        model="m", request={}, created=1700000000, new_id=lambda prefix: f"{prefix}{next(count)}"
-    )
-
-
 def read(raw: bytes, step: int | None = None) -> list[Delta]:
-    reader, splitter = WIRE.reader(), EventSplitter()
-    step = step or max(1, len(raw))
-    events = [
-        e for at in range(0, len(raw), step) for e in splitter.feed(raw[at : at + step])
-    ] + splitter.end()
-    return [delta for event in events for delta in reader.feed(event)] + list(reader.end())
+    return streams.deltas_of(WIRE, raw, step=step)
 
 
 def write(*deltas: Delta, notes: Notes | None = None) -> bytes:
-    writer = WIRE.writer(reference(), notes or Notes())
-    return b"".join(writer.feed(delta) for delta in deltas) + writer.close()
+    return streams.bytes_of(WIRE, deltas, notes)
 
 
 def events(raw: bytes) -> list[Any]:
@@ -393,13 +380,7 @@ JSON = st.recursive(
     )
 )
 def test_garbage_is_malformed_or_read(payloads: list[bytes]) -> None:
-    reader = WIRE.reader()
-    try:
-        for payload in payloads:
-            list(reader.feed(Event("", payload)))
-        list(reader.end())
-    except MalformedStream:
-        pass
+    streams.assert_survives(WIRE, [Event("", payload) for payload in payloads])
 
 
 # ── streams out ────────────────────────────────────────────────────────────────────────────────────

@@ -38,7 +38,8 @@ from omniroute.wire.conversation import (
     Usage,
     UsageDelta,
 )
-from tests.support.gemini import GEMINI, deltas, reference
+from tests.support.gemini import GEMINI, deltas
+from tests.support.streams import reference
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ from omniroute.wire.conversation import (
     Usage,
 )
 from tests.support import recordings
-from tests.support.gemini import GEMINI, chunk, meaning, reference
+from tests.support.gemini import GEMINI, chunk, meaning
+from tests.support.streams import reference
 
 
 def write(*parts: Part, **fields: Any) -> Doc:

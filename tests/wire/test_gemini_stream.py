@@ -44,7 +44,8 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from tests.support import recordings
-from tests.support.gemini import GEMINI, chunk, deltas, events, plain, reference, sse, written
+from tests.support.gemini import GEMINI, chunk, deltas, events, plain, sse, written
+from tests.support.streams import reference
 from tests.wire.test_gemini_answer import json_values
 
 STOP = Finished(finish=Finish(native="STOP"))

@@ -13,7 +13,6 @@ look at the diff.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from functools import cache
@@ -28,7 +27,7 @@ from omniroute.errors import Problem
 from omniroute.wire.bridge import SPLITTERS
 from omniroute.wire.codec import Dialect, Event, Reference, Wire
 from omniroute.wire.conversation import Answer, Conversation, Delta, Notes
-from tests.support import aws_events
+from tests.support import aws_events, streams
 
 ROOT = Path(__file__).resolve().parents[1] / "golden"
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
@@ -67,13 +66,7 @@ def load(path: Path, otherwise: Any = None) -> Any:
 
 
 def reference(case: Path) -> Reference:
-    count = itertools.count(1)
-    return Reference(
-        model="m",
-        request=load(case / "request.json", {}),
-        created=1700000000,
-        new_id=lambda prefix: f"{prefix}{next(count)}",
-    )
+    return streams.reference(load(case / "request.json", {}))
 
 
 def dialect(case: Path) -> Dialect:
@@ -263,14 +256,11 @@ def bytes_of(path: Path) -> bytes:
 
 
 def read(wire: Wire, raw: bytes) -> list[Delta]:
-    reader, splitter = wire.reader(), SPLITTERS[wire.framing]()
-    found = [delta for event in splitter.feed(raw) + splitter.end() for delta in reader.feed(event)]
-    return [*found, *reader.end()]
+    return streams.deltas_of(wire, raw)
 
 
 def write(wire: Wire, given: list[Any], to: Reference) -> bytes:
-    writer = wire.writer(to, Notes())
-    return b"".join(writer.feed(delta) for delta in convert(given)) + writer.close()
+    return streams.bytes_of(wire, convert(given), to=to)
 
 
 def events(wire: Wire, raw: bytes) -> list[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem, Tried
-from omniroute.wire.codec import Event, ModelCard, Reference
+from omniroute.wire.codec import Event, ModelCard
 from omniroute.wire.conversation import (
     Answer,
     CallDelta,
@@ -42,20 +41,13 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
-from omniroute.wire.ndjson import LineSplitter
 from omniroute.wire.ollama import Ollama, asked_model, write_model
-from tests.support import recordings
+from tests.support import recordings, streams
 from tests.support.properties import examples
+from tests.support.streams import reference
 
 WIRE = Ollama()
 PROPERTY = examples(100)
-
-
-def reference(**request: Any) -> Reference:
-    count = itertools.count(1)
-    return Reference(
-        model="m", request=request, created=1700000000, new_id=lambda prefix: f"{prefix}{next(count)}"
-    )
 
 
 def piece(content: str = "", **rest: Any) -> dict[str, Any]:
@@ -72,18 +64,12 @@ def lines(*docs: Any) -> bytes:
 
 
 def read(raw: bytes, step: int | None = None) -> list[Delta]:
-    reader, splitter = WIRE.reader(), LineSplitter()
-    step = step or max(1, len(raw))
-    events = [
-        e for at in range(0, len(raw), step) for e in splitter.feed(raw[at : at + step])
-    ] + splitter.end()
-    return [delta for event in events for delta in reader.feed(event)] + list(reader.end())
+    return streams.deltas_of(WIRE, raw, step=step)
 
 
 def written(*deltas: Delta, notes: Notes | None = None, **request: Any) -> list[Any]:
     """The lines that a writer gives for deltas, each of which has to be JSON on a line of its own."""
-    writer = WIRE.writer(reference(**request), notes or Notes())
-    raw = b"".join(writer.feed(delta) for delta in deltas) + writer.close()
+    raw = streams.bytes_of(WIRE, deltas, notes, reference(request))
     assert raw.endswith(b"\n")
     return [json.loads(line) for line in raw.splitlines()]
 
@@ -290,13 +276,7 @@ def test_an_error_in_mid_stream(error: Any, kind: str) -> None:
     )
 )
 def test_garbage_is_malformed_or_read(payloads: list[bytes]) -> None:
-    reader = WIRE.reader()
-    try:
-        for payload in payloads:
-            list(reader.feed(Event("", payload)))
-        list(reader.end())
-    except MalformedStream:
-        pass
+    streams.assert_survives(WIRE, [Event("", payload) for payload in payloads])
 
 
 @pytest.mark.parametrize("step", [1, 13, 10_000])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from omniroute.errors import UpstreamError
-from omniroute.wire.codec import Dialect, ModelCard, Reference
+from omniroute.wire.codec import Dialect, ModelCard
 from omniroute.wire.conversation import (
     Answer,
     Audio,
@@ -35,17 +34,11 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.openai_chat import OpenAIChat
 from tests.support import recordings
+from tests.support.streams import reference
 
 WIRE = OpenAIChat()
 FORMATS = ("openai-chat", "mistral-chat")
 RECORDED = [name for format in FORMATS for name in recordings.ids(format)]
-
-
-def reference(request: Doc | None = None) -> Reference:
-    count = itertools.count(1)
-    return Reference(
-        model="m", request=request or {}, created=1700000000, new_id=lambda prefix: f"{prefix}{next(count)}"
-    )
 
 
 def plain(value: Any) -> Any:

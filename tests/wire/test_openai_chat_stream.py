@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.errors import MalformedStream, Problem
-from omniroute.wire.codec import Event, Reference
+from omniroute.wire.codec import Event
 from omniroute.wire.conversation import (
     Audio,
     CallDelta,
@@ -53,8 +52,9 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.openai_chat import OpenAIChat
 from omniroute.wire.sse import EventSplitter
-from tests.support import recordings
+from tests.support import recordings, streams
 from tests.support.properties import examples
+from tests.support.streams import reference
 
 PROPERTY = examples(100)
 
@@ -64,23 +64,12 @@ STREAMS = [name for format in FORMATS for name in recordings.ids(format, streami
 WITH_USAGE: Doc = {"stream_options": {"include_usage": True}}
 
 
-def reference(request: Doc | None = None) -> Reference:
-    count = itertools.count(1)
-    return Reference(
-        model="m", request=request or {}, created=1700000000, new_id=lambda prefix: f"{prefix}{next(count)}"
-    )
-
-
 def read(*chunks: bytes) -> list[Delta]:
-    reader, splitter = WIRE.reader(), EventSplitter()
-    events = [event for chunk in chunks for event in splitter.feed(chunk)] + splitter.end()
-    deltas = [delta for event in events for delta in reader.feed(event)]
-    return [*deltas, *reader.end()]
+    return streams.deltas_of(WIRE, *chunks)
 
 
 def write(deltas: Iterable[Delta], request: Doc | None = None, notes: Notes | None = None) -> bytes:
-    writer = WIRE.writer(reference(request), notes or Notes())
-    return b"".join([writer.feed(delta) for delta in deltas]) + writer.close()
+    return streams.bytes_of(WIRE, deltas, notes, reference(request))
 
 
 def meaning(deltas: list[Delta]) -> Any:

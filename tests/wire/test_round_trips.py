@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 
-from omniroute.wire.bridge import SPLITTERS, CrossTap, encode, translate_request
+from omniroute.wire.bridge import CrossTap, encode, translate_request
 from omniroute.wire.codec import Dialect, Wire
 from omniroute.wire.conversation import Answer, Conversation, Delta, Notes
 from omniroute.wire.names import NameMap
 from omniroute.wire.recast import Collected, as_answer, as_stream, deltas_of
+from tests.support import streams
 from tests.support.conversations import answers, conversations, meaning_of, meaning_of_answer
 from tests.support.crossing import reference, wires
 from tests.support.properties import examples
@@ -99,9 +100,7 @@ def test_an_answer_comes_back(name: str, answer: Answer) -> None:
 
 
 def read(wire: Wire, raw: bytes) -> list[Delta]:
-    splitter, reader = SPLITTERS[wire.framing](), wire.reader()
-    events = [*splitter.feed(raw), *splitter.end()]
-    return [*(d for event in events for d in reader.feed(event)), *reader.end()]
+    return streams.deltas_of(wire, raw)
 
 
 def collected(deltas: list[Delta]) -> Answer:
