@@ -14,15 +14,14 @@ from omniroute.wire.aws_events import EXCEPTION, message
 from omniroute.wire.bedrock_answer import write_finish, write_part, write_usage
 from omniroute.wire.bedrock_errors import exception_name
 from omniroute.wire.bedrock_parts import WIRE, write_citation
+from omniroute.wire.block_writer import Block, BlockWriter
 from omniroute.wire.codec import Reference
 from omniroute.wire.conversation import (
-    CallDelta,
     CallStart,
     CitationDelta,
     Doc,
     LogprobsDelta,
     Notes,
-    PartEnd,
     RefusalDelta,
     SignatureDelta,
     Start,
@@ -31,7 +30,7 @@ from omniroute.wire.conversation import (
     Usage,
     WholePart,
 )
-from omniroute.wire.delta_writer import OneChoiceWriter, Table
+from omniroute.wire.delta_writer import Table
 from omniroute.wire.signatures import wrap_signature
 
 encode = msgspec.json.Encoder().encode
@@ -46,56 +45,33 @@ def error_event(problem: Problem, request_id: str = "") -> bytes:
     return message(encode({"message": problem.message}), EXCEPTION + exception_name(problem))
 
 
-class _Block:
-    """A block that is open. `free` holds the text of a free-form call, which becomes the argument of a function."""
-
-    __slots__ = ("free", "index", "kind", "paragraph")
-
-    def __init__(self, index: int, kind: str) -> None:
-        self.index = index
-        self.kind = kind
-        self.paragraph = 0
-        self.free: list[str] | None = None
-
-
-class BedrockWriter(OneChoiceWriter):
+class BedrockWriter(BlockWriter):
     """Deltas of one answer into the bytes of a legal stream."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
         super().__init__(reference, notes)
-        self._blocks: dict[int, _Block] = {}
         self._count = 0
-        self._calls = 0
-        self._started = False
 
-    def close(self, problem: Problem | None = None) -> bytes:
-        if self._over:
-            return b""
-        self._over = True
-        if problem is not None:
-            return error_event(problem)
-        out = self._begin() + b"".join([self._close(part) for part in list(self._blocks)])
-        reason = write_finish(self._finish, called=self._calls > 0)
-        usage = write_usage(self._usage or Usage())
-        return (
-            out
-            + event("messageStop", stopReason=reason)
-            + event("metadata", usage=usage, metrics={"latencyMs": 0})
-        )
-
-    def _begin(self) -> bytes:
-        if self._started:
-            return b""
-        self._started = True
+    def _first(self) -> bytes:
         return event("messageStart", role="assistant")
 
+    def _last(self) -> bytes:
+        reason = write_finish(self._finish, called=self._calls > 0)
+        usage = write_usage(self._usage or Usage())
+        return event("messageStop", stopReason=reason) + event(
+            "metadata", usage=usage, metrics={"latencyMs": 0}
+        )
+
+    def _error(self, problem: Problem) -> bytes:
+        return error_event(problem)
+
     # blocks ─────────────────────────────────────────────────────────────────────────────────────
-    def _open(self, part: int, kind: str) -> tuple[bytes, _Block]:
+    def _open(self, part: int, kind: str) -> tuple[bytes, Block]:
         block = self._blocks.get(part)
         if block is not None and block.kind == kind:
             return b"", block
         out = self._begin() + self._close(part)
-        block = self._blocks[part] = _Block(self._count, kind)
+        block = self._blocks[part] = Block(kind, self._count)
         self._count += 1
         return out, block
 
@@ -103,15 +79,11 @@ class BedrockWriter(OneChoiceWriter):
         out, block = self._open(part, kind)
         return out + _delta(block.index, delta)
 
-    def _close(self, part: int) -> bytes:
-        block = self._blocks.pop(part, None)
-        if block is None:
-            return b""
-        out = b""
-        if block.free is not None:
-            arguments = encode({"input": "".join(block.free)}).decode()
-            out = _delta(block.index, {"toolUse": {"input": arguments}})
-        return out + event("contentBlockStop", contentBlockIndex=block.index)
+    def _fragment(self, block: Block, arguments: str) -> bytes:
+        return _delta(block.index, {"toolUse": {"input": arguments}})
+
+    def _stop(self, block: Block) -> bytes:
+        return event("contentBlockStop", contentBlockIndex=block.index)
 
     # deltas ─────────────────────────────────────────────────────────────────────────────────────
     def _start(self, delta: Start) -> bytes:
@@ -122,8 +94,7 @@ class BedrockWriter(OneChoiceWriter):
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         out, block = self._open(delta.part, "thinking")
-        text = "\n\n" + delta.text if delta.block != block.paragraph else delta.text
-        block.paragraph = delta.block
+        text = block.continued(delta)
         return out + (_delta(block.index, {"reasoningContent": {"text": text}}) if text else b"")
 
     def _signature(self, delta: SignatureDelta) -> bytes:
@@ -145,18 +116,6 @@ class BedrockWriter(OneChoiceWriter):
         start = {"toolUse": {"toolUseId": delta.id or self._reference.new_id("tooluse_"), "name": delta.name}}
         return out + event("contentBlockStart", contentBlockIndex=block.index, start=start)
 
-    def _arguments(self, delta: CallDelta) -> bytes:
-        block = self._blocks.get(delta.part)
-        if block is None or block.kind != "call":
-            if delta.arguments.strip():
-                # The call is over, or was never named: there is nothing that this could go into.
-                self._notes.drop("tool_calls[].arguments")
-            return b""
-        if block.free is not None:
-            block.free.append(delta.arguments)
-            return b""
-        return _delta(block.index, {"toolUse": {"input": delta.arguments}}) if delta.arguments else b""
-
     def _whole(self, delta: WholePart) -> bytes:
         """Content that comes at once: what there is of it in this format, in the events that it takes."""
         out = b""
@@ -171,11 +130,8 @@ class BedrockWriter(OneChoiceWriter):
         self._notes.drop("logprobs")
         return b""
 
-    def _part_end(self, delta: PartEnd) -> bytes:
-        return self._close(delta.part)
-
     table: ClassVar[Table] = {
-        **OneChoiceWriter.table,
+        **BlockWriter.table,
         Start: _start,
         TextDelta: _text,
         RefusalDelta: _text,
@@ -183,10 +139,8 @@ class BedrockWriter(OneChoiceWriter):
         SignatureDelta: _signature,
         CitationDelta: _citation,
         CallStart: _call,
-        CallDelta: _arguments,
         WholePart: _whole,
         LogprobsDelta: _logprobs,
-        PartEnd: _part_end,
     }
 
 

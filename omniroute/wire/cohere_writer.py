@@ -11,17 +11,16 @@ from typing import Any, ClassVar
 import msgspec
 
 from omniroute.errors import Problem
+from omniroute.wire.block_writer import Block, BlockWriter
 from omniroute.wire.codec import Reference
 from omniroute.wire.cohere_answer import write_finish, write_logprobs, write_message, write_usage
 from omniroute.wire.cohere_parts import write_citation
 from omniroute.wire.conversation import (
-    CallDelta,
     CallStart,
     CitationDelta,
     Doc,
     LogprobsDelta,
     Notes,
-    PartEnd,
     Ping,
     RefusalDelta,
     Start,
@@ -30,7 +29,7 @@ from omniroute.wire.conversation import (
     Usage,
     WholePart,
 )
-from omniroute.wire.delta_writer import OneChoiceWriter, Table
+from omniroute.wire.delta_writer import Table
 from omniroute.wire.shapes import docs_of
 from omniroute.wire.sse import comment, frame
 
@@ -44,46 +43,16 @@ def event(kind: str, **fields: Any) -> bytes:
     return frame(encode({"type": kind, **fields}), kind)
 
 
-class _Piece:
-    """A piece that is open. `free` holds the text of a free-form call, which becomes the argument of a function."""
-
-    __slots__ = ("free", "index", "kind", "paragraph", "text")
-
-    def __init__(self, kind: str, index: int) -> None:
-        self.kind = kind
-        self.index = index
-        self.text = ""
-        self.paragraph = 0
-        self.free: list[str] | None = None
-
-
-class CohereWriter(OneChoiceWriter):
+class CohereWriter(BlockWriter):
     """Deltas of one answer into the bytes of a legal stream."""
 
     def __init__(self, reference: Reference, notes: Notes) -> None:
         super().__init__(reference, notes)
         self._id = ""
-        self._started = False
-        self._pieces: dict[int, _Piece] = {}
         self._contents = 0
-        self._calls = 0
         self._citations = 0
 
-    def close(self, problem: Problem | None = None) -> bytes:
-        if self._over:
-            return b""
-        self._over = True
-        if problem is not None:
-            return error_event(problem)
-        out = self._begin() + b"".join([self._close(part) for part in list(self._pieces)])
-        reason = write_finish(self._finish, called=self._calls > 0)
-        delta = {"finish_reason": reason, "usage": write_usage(self._usage or Usage())}
-        return out + event("message-end", delta=delta) + frame(b"[DONE]")
-
-    def _begin(self) -> bytes:
-        if self._started:
-            return b""
-        self._started = True
+    def _first(self) -> bytes:
         message: Doc = {
             "role": "assistant",
             "content": [],
@@ -94,13 +63,21 @@ class CohereWriter(OneChoiceWriter):
         id = self._id or self._reference.new_id("")
         return event("message-start", id=id, delta={"message": message})
 
+    def _last(self) -> bytes:
+        reason = write_finish(self._finish, called=self._calls > 0)
+        delta = {"finish_reason": reason, "usage": write_usage(self._usage or Usage())}
+        return event("message-end", delta=delta) + frame(b"[DONE]")
+
+    def _error(self, problem: Problem) -> bytes:
+        return error_event(problem)
+
     # pieces ─────────────────────────────────────────────────────────────────────────────────────
-    def _open(self, part: int, kind: str) -> tuple[bytes, _Piece]:
-        piece = self._pieces.get(part)
+    def _open(self, part: int, kind: str) -> tuple[bytes, Block]:
+        piece = self._blocks.get(part)
         if piece is not None and piece.kind == kind:
             return b"", piece
         out = self._begin() + self._close(part)
-        piece = self._pieces[part] = _Piece(kind, self._contents)
+        piece = self._blocks[part] = Block(kind, self._contents)
         self._contents += 1
         content = {"type": kind, kind: ""}
         return out + event("content-start", index=piece.index, delta=_message(content=content)), piece
@@ -112,21 +89,12 @@ class CohereWriter(OneChoiceWriter):
         piece.text += text
         return out + event("content-delta", index=piece.index, delta=_message(content={kind: text}))
 
-    def _close(self, part: int) -> bytes:
-        piece = self._pieces.pop(part, None)
-        if piece is None:
-            return b""
-        if piece.kind != "call":
-            return event("content-end", index=piece.index)
-        out = b""
-        if piece.free is not None:
-            arguments = encode({"input": "".join(piece.free)}).decode()
-            out = self._fragment(piece, arguments)
-        return out + event("tool-call-end", index=piece.index)
-
-    def _fragment(self, piece: _Piece, arguments: str) -> bytes:
+    def _fragment(self, block: Block, arguments: str) -> bytes:
         call = {"function": {"arguments": arguments}}
-        return event("tool-call-delta", index=piece.index, delta=_message(tool_calls=call))
+        return event("tool-call-delta", index=block.index, delta=_message(tool_calls=call))
+
+    def _stop(self, block: Block) -> bytes:
+        return event("tool-call-end" if block.kind == "call" else "content-end", index=block.index)
 
     # deltas ─────────────────────────────────────────────────────────────────────────────────────
     def _start(self, delta: Start) -> bytes:
@@ -138,9 +106,7 @@ class CohereWriter(OneChoiceWriter):
 
     def _thinking(self, delta: ThinkingDelta) -> bytes:
         out, piece = self._open(delta.part, "thinking")
-        text = "\n\n" + delta.text if delta.block != piece.paragraph else delta.text
-        piece.paragraph = delta.block
-        return out + self._say(delta.part, "thinking", text)
+        return out + self._say(delta.part, "thinking", piece.continued(delta))
 
     def _citation(self, delta: CitationDelta) -> bytes:
         out, piece = self._open(delta.part, "text")
@@ -154,24 +120,12 @@ class CohereWriter(OneChoiceWriter):
 
     def _call(self, delta: CallStart) -> bytes:
         out = self._begin() + self._close(delta.part)
-        piece = self._pieces[delta.part] = _Piece("call", self._calls)
+        piece = self._blocks[delta.part] = Block("call", self._calls)
         self._calls += 1
         piece.free = [] if delta.kind == "custom" else None
         id = delta.id or self._reference.new_id("call_")
         call = {"id": id, "type": "function", "function": {"name": delta.name, "arguments": ""}}
         return out + event("tool-call-start", index=piece.index, delta=_message(tool_calls=call))
-
-    def _arguments(self, delta: CallDelta) -> bytes:
-        piece = self._pieces.get(delta.part)
-        if piece is None or piece.kind != "call":
-            if delta.arguments.strip():
-                # The call is over, or was never named: there is nothing that this could go into.
-                self._notes.drop("tool_calls[].arguments")
-            return b""
-        if piece.free is not None:
-            piece.free.append(delta.arguments)
-            return b""
-        return self._fragment(piece, delta.arguments) if delta.arguments else b""
 
     def _whole(self, delta: WholePart) -> bytes:
         """Content that comes at once: what there is of it in this format, in the events that it takes."""
@@ -193,7 +147,7 @@ class CohereWriter(OneChoiceWriter):
 
     def _logprobs(self, delta: LogprobsDelta) -> bytes:
         entries = write_logprobs(delta.logprobs)
-        texts = [piece for piece in self._pieces.values() if piece.kind == "text"]
+        texts = [piece for piece in self._blocks.values() if piece.kind == "text"]
         if not texts:
             return b""
         index = texts[-1].index
@@ -204,24 +158,19 @@ class CohereWriter(OneChoiceWriter):
             ]
         )
 
-    def _part_end(self, delta: PartEnd) -> bytes:
-        return self._close(delta.part)
-
     def _ping(self, delta: Ping) -> bytes:
         return KEEP_ALIVE
 
     table: ClassVar[Table] = {
-        **OneChoiceWriter.table,
+        **BlockWriter.table,
         Start: _start,
         TextDelta: _text,
         RefusalDelta: _text,
         ThinkingDelta: _thinking,
         CitationDelta: _citation,
         CallStart: _call,
-        CallDelta: _arguments,
         WholePart: _whole,
         LogprobsDelta: _logprobs,
-        PartEnd: _part_end,
         Ping: _ping,
     }
 
