@@ -110,7 +110,8 @@ class DataPlane:
         # The body may have taken its time: the request begins now, on what serves now.
         generation = self.runtime.generation
         trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
-        request = to_request(incoming, body, id, started, trusted)
+        now = self.runtime.state.clock()
+        request = to_request(incoming, body, id, received=now, started=started, trusted=trusted)
         exchange = generation.exchange(request, found.endpoint, found.peek, self._answerer.ids, bulk)
         exchange.array = found.array
         if found.stream is not None:

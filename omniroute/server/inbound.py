@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import time
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from time import perf_counter
@@ -39,7 +38,10 @@ def request_id(headers: Mapping[str, str], ids: IdSource) -> str:
     return ids.new("req_")
 
 
-def to_request(incoming: Incoming, body: bytes, id: str, started: float, trusted: Test) -> Request:
+def to_request(
+    incoming: Incoming, body: bytes, id: str, *, received: float, started: float, trusted: Test
+) -> Request:
+    """`received` is in epoch seconds, `started` in those of `perf_counter`."""
     return Request(
         method=incoming.method,
         path=incoming.path,
@@ -48,7 +50,7 @@ def to_request(incoming: Incoming, body: bytes, id: str, started: float, trusted
         body=body,
         client_ip=address_of(incoming, trusted),
         id=id,
-        received=time.time(),
+        received=received,
         started=started,
     )
 

@@ -86,7 +86,7 @@ class SimulatedGateway:
             registry, self.state, lambda kind: nowhere, self.records.append, _ByProvider(transport)
         )
         self.generation: Generation = build(loaded, 1, workshop)
-        self._answerer = _Looking(Metrics(), IdSource(random.Random(seed)), clock)
+        self._answerer = _Looking(Metrics(), IdSource(random.Random(seed)))
         self._plane = DataPlane(
             self, self.endpoints, self._answerer, connections=lambda: 0, stopping=lambda: False
         )
@@ -123,18 +123,14 @@ class SimulatedGateway:
 
 
 class _Looking(Answerer):
-    """Keeps the exchange that it ran last, and lets requests arrive by the clock of the simulation."""
+    """Keeps the exchange that it ran last."""
 
-    def __init__(self, metrics: Metrics, ids: IdSource, clock: Callable[[], float]) -> None:
-        super().__init__(metrics, ids)
-        self._clock = clock
-        self.exchange: Exchange | None = None
+    exchange: Exchange | None = None
 
     async def answer(
         self, incoming: Incoming, generation: Generation, exchange: Exchange, extra: dict[str, str]
     ) -> None:
         self.exchange = exchange
-        exchange.request.received = self._clock()
         await super().answer(incoming, generation, exchange, extra)
 
 
