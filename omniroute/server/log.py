@@ -30,7 +30,8 @@ _json = msgspec.json.Encoder()
 def tell_transition(told: Transition) -> None:
     """A line for a breaker, cooldown, quota or budget that came to a new state."""
     level = logging.INFO if told.to in GOOD_NEWS else logging.WARNING
-    wait = f", for {told.until - told.time:.0f} s" if (told.until or 0.0) > told.time else ""
+    ends = told.until or 0.0
+    wait = f", for {ends - told.time:.0f} s" if ends > told.time else ""
     reason = f": {told.reason}" if told.reason else ""
     logging.getLogger("omniroute").log(level, "%s %s %s%s%s", told.kind, told.name, told.to, wait, reason)
 
