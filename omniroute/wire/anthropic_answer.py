@@ -39,7 +39,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
-from omniroute.wire.losses import first_choice
+from omniroute.wire.losses import first_choice, spoken
 from omniroute.wire.shapes import doc_of, docs_of, rest_of, text_of
 
 # ── stop reasons ─────────────────────────────────────────────────────────────────────────────────
@@ -251,11 +251,8 @@ def _write_image(part: Image, reference: Reference, notes: Notes) -> list[Doc]:
 
 
 def _write_audio(part: Audio, reference: Reference, notes: Notes) -> list[Doc]:
-    if not part.transcript:
-        notes.drop("audio")
-        return []
-    notes.emulate("audio")
-    return [{"type": "text", "text": part.transcript}]
+    text = spoken(part, notes)
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _write_opaque(part: Opaque, reference: Reference, notes: Notes) -> list[Doc]:

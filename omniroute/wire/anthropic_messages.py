@@ -36,6 +36,7 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
+from omniroute.wire.losses import spoken
 from omniroute.wire.pairing import NO_RESULT, ORPHAN
 from omniroute.wire.turn_order import BEGINNING, GO_ON, first_step
 
@@ -144,11 +145,8 @@ class MessagesWriter:
         return foreign
 
     def _audio(self, part: Audio) -> list[Doc]:
-        if not part.transcript:
-            self._notes.drop("input_audio")
-            return []
-        self._notes.emulate("audio")
-        return [{"type": "text", "text": part.transcript}]
+        text = spoken(part, self._notes, "input_audio")
+        return [{"type": "text", "text": text}] if text else []
 
     def _video(self, part: Video) -> list[Doc]:
         self._notes.drop("video")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import budget_of, effort_of
+from omniroute.wire.content import EFFORTS, budget_of, effort_of
 from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
 from omniroute.wire.losses import note_not_off
 from omniroute.wire.shapes import text_of
@@ -24,7 +24,6 @@ LATER_ROOM = 32_000
 """Likewise for a model that thinks adaptively: all of those, and every Claude since 4, grant at least so many."""
 
 _DISPLAYS = {"summarized": True, "omitted": False}
-_WORDS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _KNOWN_LEVELS = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -47,7 +46,7 @@ class Plan(NamedTuple):
 def read_thinking(thinking: Any, effort: Any) -> Reasoning | None:
     """None when the client said nothing, or something that only this wire knows."""
     doc = thinking if isinstance(thinking, dict) else {}
-    word = next((w for w in _WORDS if w == effort), None)
+    word = next((w for w in EFFORTS if w == effort), None)
     kind = doc.get("type")
     visible = _DISPLAYS.get(text_of(doc.get("display")))
     if kind == "disabled":
@@ -141,10 +140,10 @@ def _level(effort: Effort | None, dialect: Dialect) -> str | None:
     """The strongest word that the model knows and that does not exceed the one asked for, else its weakest."""
     if effort is None or effort == "none":
         return None
-    known = [w for w in _WORDS if w in (dialect.thinking_levels or _KNOWN_LEVELS) and w != "none"]
+    known = [w for w in EFFORTS if w in (dialect.thinking_levels or _KNOWN_LEVELS) and w != "none"]
     if not known:
         return None
-    fitting = [w for w in known if _WORDS.index(w) <= _WORDS.index(effort)]
+    fitting = [w for w in known if EFFORTS.index(w) <= EFFORTS.index(effort)]
     return fitting[-1] if fitting else known[0]
 
 

@@ -33,7 +33,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
-from omniroute.wire.losses import first_choice
+from omniroute.wire.losses import first_choice, spoken
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import count_of, doc_of, docs_of, rest_of, text_of
 
@@ -222,11 +222,9 @@ class _Said:
         self.calls.append(write_call(msgspec.structs.replace(part, id=id)))
 
     def audio(self, part: Audio) -> None:
-        if part.transcript:
-            self._notes.emulate("audio")
-            self.content.append({"type": "text", "text": part.transcript})
-        else:
-            self._notes.drop("audio")
+        text = spoken(part, self._notes)
+        if text:
+            self.content.append({"type": "text", "text": text})
 
     def opaque(self, part: Opaque) -> None:
         if part.wire == WIRE:

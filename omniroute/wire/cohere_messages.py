@@ -18,7 +18,7 @@ from omniroute.wire.cohere_parts import (
     write_call,
     write_document,
 )
-from omniroute.wire.content import text_of_source, url_of_source
+from omniroute.wire.content import text_of_source, titled, url_of_source
 from omniroute.wire.conversation import (
     Audio,
     Conversation,
@@ -37,7 +37,7 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
-from omniroute.wire.losses import note_loss
+from omniroute.wire.losses import note_turn, spoken
 from omniroute.wire.shapes import list_at, object_at, refused, text_in
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
@@ -126,10 +126,7 @@ class MessagesWriter:
         system: list[Doc] = []
         messages: list[Doc] = []
         for turn in talk.turns:
-            if turn.name:
-                self._notes.drop("messages[].name")
-            if any(getattr(part, "cache", None) for part in turn.parts):
-                note_loss(self._notes, "cache_control")
+            note_turn(turn, self._notes)
             if turn.role not in ("system", "developer"):
                 messages += _TURNS_OUT[turn.role](self, turn)
             elif WIRE in talk.extras and messages:
@@ -201,10 +198,8 @@ class MessagesWriter:
         return [{"type": "image_url", "image_url": {"url": url, **detail}}]
 
     def _audio(self, part: Audio) -> list[Doc]:
-        if not part.transcript:
-            return self._lost("input_audio")
-        self._notes.emulate("audio")
-        return [_text(part.transcript)]
+        text = spoken(part, self._notes, "input_audio")
+        return [_text(text)] if text else []
 
     def _file(self, part: File) -> list[Doc]:
         if (part.source.media_type or "").startswith("image/"):
@@ -214,7 +209,7 @@ class MessagesWriter:
             return self._lost("file")
         if self._inline:
             self._notes.emulate("file")
-            return [_text(f"{part.name}:\n{text}" if part.name else text)]
+            return [_text(titled(part.name, text))]
         self.documents.append(write_document(text, part))
         return []
 

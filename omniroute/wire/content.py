@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as BadBase64
+from collections.abc import Collection
+from typing import get_args
 
 from omniroute.wire.conversation import Effort, Source
 
@@ -44,6 +46,22 @@ def effort_of(budget: int) -> Effort:
         if budget <= tokens:
             return effort
     return "max"
+
+
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+"""The effort words, the weakest first."""
+
+
+def level_for(effort: Effort, levels: Collection[str]) -> Effort:
+    """The least of a model's levels that grants as much as was asked, else its highest; as asked if it has none."""
+    known = [level for level in EFFORTS if level in levels]
+    enough = (level for level in known if EFFORTS.index(level) >= EFFORTS.index(effort))
+    return next(enough, known[-1] if known else effort)
+
+
+def titled(name: str | None, text: str) -> str:
+    """A document that is told in the prompt."""
+    return f"{name}:\n{text}" if name else text
 
 
 def source_of_url(url: str) -> Source:

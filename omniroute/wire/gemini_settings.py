@@ -6,10 +6,10 @@ https://ai.google.dev/api/generate-content#generationconfig
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import budget_of, effort_of
+from omniroute.wire.content import EFFORTS, budget_of, effort_of, level_for
 from omniroute.wire.conversation import (
     Conversation,
     Doc,
@@ -28,7 +28,6 @@ from omniroute.wire.schema_lowering import lower_schema, raise_schema
 from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import doc_of, text_of
 
-_EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _DEFAULT_LEVELS: tuple[Effort, ...] = ("low", "high")
 """The thinking levels that every model with levels knows."""
 
@@ -124,7 +123,7 @@ def _read_thinking(config: Doc) -> Reasoning | None:
         _integer(config["thinkingBudget"], f"{path}.thinkingBudget") if "thinkingBudget" in config else None
     )
     level = text_of(config.get("thinkingLevel")).lower()
-    effort = next((word for word in _EFFORTS if word == level), None)
+    effort = next((word for word in EFFORTS if word == level), None)
     return Reasoning(
         enabled=None if budget is None and effort is None else budget != 0,
         effort=effort,
@@ -268,7 +267,7 @@ def _write_thinking(reasoning: Reasoning, dialect: Dialect, notes: Notes) -> Doc
 
 def _level(reasoning: Reasoning, off: bool, levels: tuple[str, ...], notes: Notes) -> Doc:
     """The least level that grants what was asked for, else the highest; none for "as you like"."""
-    known = sorted((word for word in _EFFORTS if word in levels), key=_EFFORTS.index)
+    known = [word for word in EFFORTS if word in levels]
     if not known:
         return {}
     if off:
@@ -277,8 +276,7 @@ def _level(reasoning: Reasoning, off: bool, levels: tuple[str, ...], notes: Note
     effort = reasoning.effort or (effort_of(reasoning.budget) if reasoning.budget else None)
     if effort is None:
         return {}
-    enough = [word for word in known if _EFFORTS.index(word) >= _EFFORTS.index(effort)]
-    return {"thinkingLevel": (enough or known[-1:])[0].upper()}
+    return {"thinkingLevel": level_for(effort, known).upper()}
 
 
 def _budget(reasoning: Reasoning, off: bool, dialect: Dialect, notes: Notes) -> Doc:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from omniroute.wire.conversation import Answer, Choice, Conversation, Notes
+from omniroute.wire.conversation import Answer, Audio, Choice, Conversation, Notes, Opaque, Part, Turn
 
 NOT_FOR_THE_MODEL = frozenset(
     {
@@ -100,3 +100,25 @@ def first_choice(answer: Answer, notes: Notes) -> Choice:
     if len(answer.choices) > 1:
         notes.drop("n")
     return answer.choices[0] if answer.choices else Choice()
+
+
+def note_turn(turn: Turn, notes: Notes) -> None:
+    """Note what a turn says beside its content, for a format that has no words for it."""
+    if turn.name:
+        notes.drop("messages[].name")
+    if any(getattr(part, "cache", None) for part in turn.parts):
+        note_loss(notes, "cache_control")
+
+
+def label_of(part: Part) -> str:
+    """What to call a part that has no place: its own wire's word for it, or ours."""
+    return part.label or "content" if isinstance(part, Opaque) else type(part).__name__.lower()
+
+
+def spoken(part: Audio, notes: Notes, word: str = "audio") -> str:
+    """The words of a sound, for a format without sounds; "" where nobody wrote them down."""
+    if not part.transcript:
+        notes.drop(word)
+        return ""
+    notes.emulate("audio")
+    return part.transcript

@@ -33,7 +33,7 @@ from omniroute.wire.conversation import (
     Usage,
     Video,
 )
-from omniroute.wire.losses import first_choice
+from omniroute.wire.losses import first_choice, spoken
 from omniroute.wire.ollama_messages import WIRE, read_image, write_call, write_image
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import arguments_text, count_of, doc_of, docs_of, rest_of, text_of
@@ -223,11 +223,7 @@ class _Said:
         write_image(part, self.images, self.notes)
 
     def audio(self, part: Audio) -> None:
-        if part.transcript:
-            self.notes.emulate("audio")
-            self.texts.append(part.transcript)
-        else:
-            self.notes.drop("audio")
+        self.texts.append(spoken(part, self.notes))
 
     def call(self, part: ToolCall) -> None:
         self.calls.append(write_call(part, part.id or self.reference.new_id("call_"), self.notes))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from omniroute.wire.codec import Position
-from omniroute.wire.content import source_of_url, text_of_source
+from omniroute.wire.content import source_of_url, text_of_source, titled
 from omniroute.wire.conversation import (
     Audio,
     Doc,
@@ -30,7 +30,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.functions import input_of
-from omniroute.wire.losses import note_loss
+from omniroute.wire.losses import note_turn, spoken
 from omniroute.wire.pairing import Pairing
 from omniroute.wire.shapes import arguments_text, list_at, object_at, refused, text_at, text_in, text_of
 
@@ -136,10 +136,7 @@ class MessagesWriter:
         return [message for turn in turns for message in self._turn(turn)]
 
     def _turn(self, turn: Turn) -> list[Doc]:
-        if turn.name:
-            self._notes.drop("messages[].name")
-        if any(getattr(part, "cache", None) for part in turn.parts):
-            note_loss(self._notes, "cache_control")
+        note_turn(turn, self._notes)
         results = [self._result(part) for part in turn.parts if isinstance(part, ToolResult)]
         role = "system" if turn.role == "developer" else turn.role
         said = self._content([part for part in turn.parts if not isinstance(part, ToolResult)])
@@ -206,11 +203,7 @@ def _write_image(part: Image, texts: list[str], images: list[str], notes: Notes)
 
 
 def _write_audio(part: Audio, texts: list[str], images: list[str], notes: Notes) -> None:
-    if part.transcript:
-        notes.emulate("audio")
-        texts.append(part.transcript)
-    else:
-        notes.drop("input_audio")
+    texts.append(spoken(part, notes, "input_audio"))
 
 
 def _write_video(part: Video, texts: list[str], images: list[str], notes: Notes) -> None:
@@ -227,7 +220,7 @@ def _write_file(part: File, texts: list[str], images: list[str], notes: Notes) -
         notes.drop("file")
     else:
         notes.emulate("file")
-        texts.append(f"{part.name}:\n{text}" if part.name else text)
+        texts.append(titled(part.name, text))
 
 
 def _write_opaque(part: Opaque, texts: list[str], images: list[str], notes: Notes) -> None:

@@ -6,14 +6,13 @@ Answers are streamed unless `stream` is false. What concerns sampling stands in 
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import effort_of
+from omniroute.wire.content import EFFORTS, effort_of, level_for
 from omniroute.wire.conversation import (
     Conversation,
     Doc,
-    Effort,
     Notes,
     OutputFormat,
     Reasoning,
@@ -111,14 +110,11 @@ def _read_format(format: Any) -> OutputFormat | None:
     return OutputFormat(kind="json_schema", schema=format)
 
 
-_EFFORTS: tuple[Effort, ...] = get_args(Effort)
-
-
 def _read_think(think: Any, extras: Doc) -> Reasoning | None:
     """True, false, or one of the levels of the model."""
     if isinstance(think, bool):
         return Reasoning(enabled=think)
-    if think in _EFFORTS:
+    if think in EFFORTS:
         return Reasoning(effort=think, enabled=False if think == "none" else None)
     if think is not None and think != "":
         extras["think"] = text_at(think, "think")
@@ -213,17 +209,10 @@ def _write_think(talk: Conversation, dialect: Dialect, notes: Notes) -> bool | s
         # Most models here think or do not; how much is up to them.
         notes.emulate("reasoning_effort")
         return True
-    level = _nearest(effort, dialect.thinking_levels)
+    level = level_for(effort, dialect.thinking_levels)
     if level != effort:
         notes.emulate("reasoning_effort")
     return level
-
-
-def _nearest(wanted: Effort, levels: tuple[str, ...]) -> str:
-    """The least level of the model that grants as much as was asked, else its highest."""
-    known = [level for level in _EFFORTS if level in levels]
-    at_least = (level for level in known if _EFFORTS.index(level) >= _EFFORTS.index(wanted))
-    return next(at_least, known[-1] if known else wanted)
 
 
 def _note_the_rest(talk: Conversation, notes: Notes) -> None:

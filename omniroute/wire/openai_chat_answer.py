@@ -36,6 +36,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.conversation import File as FilePart
+from omniroute.wire.losses import label_of
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.openai_chat_messages import attach_signature
 from omniroute.wire.openai_chat_parts import (
@@ -429,11 +430,6 @@ def _add_media(message: Doc, parts: list[Part], reference: Reference, notes: Not
             message["audio"] = write_audio(part, reference)
         elif isinstance(part, Opaque | FilePart | Video | ToolResult):
             notes.drop(label_of(part))
-
-
-def label_of(part: Part) -> str:
-    """The name of content that this format cannot show in an answer."""
-    return part.label or "content" if isinstance(part, Opaque) else type(part).__name__.lower()
 
 
 def write_images(part: Image) -> list[Doc]:

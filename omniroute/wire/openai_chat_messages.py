@@ -16,7 +16,7 @@ import msgspec
 from omniroute.errors import UnsupportedContent
 from omniroute.wire.carried_thinking import restored
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import audio_format, text_of_source, url_of_source
+from omniroute.wire.content import audio_format, text_of_source, titled, url_of_source
 from omniroute.wire.conversation import (
     Audio,
     Doc,
@@ -263,7 +263,7 @@ def _file_docs(part: File, target: Target) -> list[Doc]:
     text = text_of_source(source)
     if text is not None:
         target.notes.emulate("document.text")
-        return [_text(f"{part.name}:\n{text}" if part.name else text)]
+        return [_text(titled(part.name, text))]
     if source.file_id is not None:
         return [{"type": "file", "file": {"file_id": source.file_id}}]
     if source.url is not None and "file_url" not in target.quirks:

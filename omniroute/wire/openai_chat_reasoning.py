@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import msgspec
 
 from omniroute.wire.codec import Dialect
-from omniroute.wire.content import budget_of, effort_of
+from omniroute.wire.content import EFFORTS, budget_of, effort_of, level_for
 from omniroute.wire.conversation import Doc, Effort, Notes, Reasoning
 from omniroute.wire.losses import note_not_off
 from omniroute.wire.shapes import doc_of, text_of
@@ -24,7 +23,6 @@ REASONING_KEYS = frozenset(
 )
 """The settings that are read here."""
 
-_EFFORTS = frozenset(get_args(Effort))
 _SWITCH_WORDS = {
     "reasoning": {"effort", "max_tokens", "enabled", "exclude", "summary"},
     "thinking": {"type", "budget_tokens"},
@@ -40,7 +38,7 @@ def read_reasoning_settings(doc: Doc) -> tuple[Reasoning | None, Doc]:
         ("reasoning", doc_of(doc.get("reasoning")).get("effort")),
         ("reasoning_effort", doc.get("reasoning_effort")),
     ):
-        if effort in _EFFORTS:
+        if effort in EFFORTS:
             known["effort"] = effort
             if effort == "none":
                 known["enabled"] = False
@@ -73,8 +71,6 @@ def _read_switches(doc: Doc, known: Doc) -> None:
 
 # ── out ─────────────────────────────────────────────────────────────────────────────────────────────
 
-_ORDER: tuple[Effort, ...] = get_args(Effort)
-
 
 def write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: Notes) -> None:
     if asked is None:
@@ -85,7 +81,7 @@ def write_reasoning(doc: Doc, asked: Reasoning | None, dialect: Dialect, notes: 
             notes.drop("reasoning")
         return
     if "always_thinks" in dialect.quirks and _wants_thinking(asked) is False:
-        note_not_off(notes, "reasoning", _nearest("minimal", dialect))
+        note_not_off(notes, "reasoning", level_for("minimal", dialect.thinking_levels))
         asked = Reasoning(effort="minimal")
     for quirk, write in _REASONING_OUT.items():
         if quirk in dialect.quirks:
@@ -114,26 +110,22 @@ def _has_no_effort(doc: Doc) -> bool:
 def _effort(asked: Reasoning, dialect: Dialect) -> Effort | None:
     """The effort word to send, if any: with no word from the client the server's own default holds."""
     if asked.effort is not None:
-        return _nearest(asked.effort, dialect)
+        return level_for(asked.effort, dialect.thinking_levels)
     if asked.enabled is False:
         # To a model of which nothing is known, "none" may be one word too many.
-        return _nearest("none", dialect) if dialect.thinking_levels else None
+        return level_for("none", dialect.thinking_levels) if dialect.thinking_levels else None
     if asked.budget is not None and asked.budget >= 0:
         wanted = effort_of(asked.budget)
-        return _nearest(wanted, dialect) if dialect.thinking_levels else _at_most(wanted, "high")
+        return (
+            level_for(wanted, dialect.thinking_levels)
+            if dialect.thinking_levels
+            else _at_most(wanted, "high")
+        )
     return None
 
 
-def _nearest(wanted: Effort, dialect: Dialect) -> Effort:
-    """The least level of the model that grants as much as was asked, else its highest."""
-    levels = [level for level in _ORDER if level in dialect.thinking_levels]
-    if not levels:
-        return wanted
-    return next((level for level in levels if _ORDER.index(level) >= _ORDER.index(wanted)), levels[-1])
-
-
 def _at_most(wanted: Effort, highest: Effort) -> Effort:
-    return min(wanted, highest, key=_ORDER.index)
+    return min(wanted, highest, key=EFFORTS.index)
 
 
 def _budget(asked: Reasoning, dialect: Dialect) -> int | None:
@@ -158,7 +150,7 @@ def _wants_thinking(asked: Reasoning) -> bool | None:
 def _write_reasoning_object(doc: Doc, asked: Reasoning, dialect: Dialect) -> None:
     reasoning: Doc = {}
     if asked.effort is not None:
-        reasoning["effort"] = _nearest(asked.effort, dialect)
+        reasoning["effort"] = level_for(asked.effort, dialect.thinking_levels)
     elif asked.budget is not None and asked.budget > 0:
         reasoning["max_tokens"] = _budget(asked, dialect)
     elif _wants_thinking(asked) is not None:
@@ -178,7 +170,7 @@ def _write_thinking_object(doc: Doc, asked: Reasoning, dialect: Dialect) -> None
     if wanted and budget is not None and "thinking_budget" in dialect.quirks:
         doc["thinking"]["budget_tokens"] = budget
     if wanted and dialect.thinking_levels and asked.effort is not None:
-        doc["reasoning_effort"] = _nearest(asked.effort, dialect)
+        doc["reasoning_effort"] = level_for(asked.effort, dialect.thinking_levels)
 
 
 def _write_enable_thinking(doc: Doc, asked: Reasoning, dialect: Dialect) -> None:

@@ -38,11 +38,11 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from omniroute.wire.delta_writer import DeltaWriter, Table
+from omniroute.wire.losses import label_of
 from omniroute.wire.openai_chat_answer import (
     answer_id,
     habits_of,
     input_of,
-    label_of,
     write_annotation,
     write_audio,
     write_finish,

@@ -19,12 +19,12 @@ from omniroute.wire.conversation import (
     File,
     Image,
     Notes,
-    Opaque,
     Part,
     Refusal,
     Source,
     Text,
 )
+from omniroute.wire.losses import label_of
 from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, whole, wrong
 from omniroute.wire.shapes import docs_of
 
@@ -132,11 +132,6 @@ def write_input_part(part: Part, notes: Notes, *, cache: bool) -> Doc | None:
     elif mark is not None:
         notes.emulate("cache_control")
     return doc
-
-
-def label_of(part: Part) -> str:
-    """What to call a part that has no place: its own wire's word for it, or ours."""
-    return part.label or "content" if isinstance(part, Opaque) else type(part).__name__.lower()
 
 
 def _write_text(part: Any) -> Doc | None:

@@ -22,7 +22,8 @@ from omniroute.wire.conversation import (
     ToolResult,
     Turn,
 )
-from omniroute.wire.openai_responses_content import label_of, write_input_part
+from omniroute.wire.losses import label_of
+from omniroute.wire.openai_responses_content import write_input_part
 from omniroute.wire.openai_responses_items import call_item, reasoning_texts, summary_texts
 from omniroute.wire.openai_responses_shapes import WIRE
 

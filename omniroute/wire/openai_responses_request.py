@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from omniroute.wire.codec import Dialect, Position
-from omniroute.wire.content import effort_of
+from omniroute.wire.content import EFFORTS, effort_of
 from omniroute.wire.conversation import (
     Conversation,
     Doc,
@@ -143,17 +143,14 @@ def _read_turns(talk: Conversation, doc: Doc) -> None:
     talk.turns += read_input(doc.get("input"))
 
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-
-
 def _read_reasoning(talk: Conversation, doc: Doc, extras: Doc) -> None:
     if doc.get("reasoning") is None:
         return
     rest = dict(object_at(doc["reasoning"], "reasoning"))
     effort, summary = rest.pop("effort", None), rest.pop("summary", None)
     older = rest.pop("generate_summary", None)
-    if effort is not None and effort not in _EFFORTS:
-        raise wrong("reasoning.effort", f"{effort!r} is none of {', '.join(_EFFORTS)}")
+    if effort is not None and effort not in EFFORTS:
+        raise wrong("reasoning.effort", f"{effort!r} is none of {', '.join(EFFORTS)}")
     summary = summary or older
     if summary is not None and not isinstance(summary, str):
         raise wrong("reasoning.summary", "expected a string")
@@ -322,13 +319,13 @@ def _effort(reasoning: Reasoning, dialect: Dialect, notes: Notes) -> str | None:
         asked = "none"
     elif asked is None and reasoning.budget is not None:
         asked = effort_of(reasoning.budget)
-        if not dialect.thinking_levels and _EFFORTS.index(asked) > _EFFORTS.index("high"):
+        if not dialect.thinking_levels and EFFORTS.index(asked) > EFFORTS.index("high"):
             asked = "high"
-    levels = [level for level in dialect.thinking_levels if level in _EFFORTS]
+    levels = [level for level in dialect.thinking_levels if level in EFFORTS]
     if asked is None or not levels or asked in levels:
         return asked
-    place = _EFFORTS.index(asked)
-    nearest = min(levels, key=lambda level: (abs(_EFFORTS.index(level) - place), _EFFORTS.index(level)))
+    place = EFFORTS.index(asked)
+    nearest = min(levels, key=lambda level: (abs(EFFORTS.index(level) - place), EFFORTS.index(level)))
     if asked == "none":
         note_not_off(notes, "reasoning.effort", nearest)
     else:

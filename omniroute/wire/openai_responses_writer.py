@@ -48,8 +48,7 @@ from omniroute.wire.conversation import (
     WholePart,
 )
 from omniroute.wire.failures import problem_of
-from omniroute.wire.losses import first_choice
-from omniroute.wire.openai_responses_content import label_of
+from omniroute.wire.losses import first_choice, label_of
 from omniroute.wire.openai_responses_errors import error_fields
 from omniroute.wire.openai_responses_items import write_link
 from omniroute.wire.openai_responses_object import fail_frame, finish_frame, response_frame, tier_word
