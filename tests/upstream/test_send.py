@@ -50,16 +50,6 @@ async def test_a_total_that_is_set_holds_for_streams() -> None:
         assert gw.records[0].error == "total_timeout"
 
 
-async def test_keep_alives_of_the_upstream_are_life() -> None:
-    chunks = [*chat_stream("a")[:2], *[": ping\n\n"] * 15, *chat_stream("b")[1:]]
-    alive = Scripted(chunks=chunks, between=0.05)
-    async with FakeUpstream([alive]) as up, gateway(CONFIG.format(url=up.url, timeouts="idle: 600ms")) as gw:
-        _, text, _ = await post(gw, *call("openai-chat", "up/m", stream=True))
-        assert "[DONE]" in text
-        await gw.recorded(1)
-        assert gw.records[0].error is None
-
-
 async def test_a_clients_mistake_in_a_200_has_its_own_status() -> None:
     body = {"error": {"message": "bad parameter", "type": "invalid_request_error"}}
     async with (
