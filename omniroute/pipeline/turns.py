@@ -6,6 +6,11 @@ import asyncio
 from collections.abc import Generator
 from typing import TypeVar
 
+from omniroute.wire.bulk import joined
+
+LARGE = 2**20
+"""Bytes of a body that are copied at once."""
+
 T = TypeVar("T")
 
 
@@ -18,3 +23,12 @@ async def in_turns(work: Generator[None, None, T]) -> T:
             value: T = end.value
             return value
         await asyncio.sleep(0)
+
+
+async def together(pieces: list[bytes]) -> bytes:
+    """A body of its pieces. What is large is copied a little at a time."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if sum(map(len, pieces)) <= LARGE:
+        return b"".join(pieces)
+    return await in_turns(joined(pieces))

@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
 from multidict import CIMultiDict
 
+from omniroute.pipeline.turns import LARGE, together
 from omniroute.upstream.coding import Decoder, Oversized, decoder
-from omniroute.upstream.gathering import LARGE, pour, whole
 
 if TYPE_CHECKING:
     from omniroute.server.connection import ClientConnection
@@ -133,7 +132,6 @@ class Incoming:
             raise TooLarge
         if not self._complete and self.headers.get("expect", "").lower() == "100-continue":
             self._raw(b"HTTP/1.1 100 Continue\r\n\r\n")
-        poured: BytesIO | None = None
         while True:
             if self._size > most:
                 raise TooLarge
@@ -142,10 +140,8 @@ class Incoming:
             if self._complete:
                 break
             await self._more()
-            if self._size > READ_AHEAD:
-                poured = pour(self._parts, poured)
         parts, self._parts = self._parts, []
-        body = whole(parts, poured)
+        body = await together(parts)
         coding = self.headers.get("content-encoding")
         return await _decoded(coding, body, most) if coding is not None and body else body
 
@@ -310,7 +306,7 @@ async def _decoded(coding: str, body: bytes, most: int) -> bytes:
     undo = decoder(coding)
     if undo is None:
         return body
-    plain = BytesIO()
+    plain: list[bytes] = []
     try:
         done = _undo(undo, body, plain, min(most, LARGE), most)
         if done < len(body):
@@ -318,14 +314,15 @@ async def _decoded(coding: str, body: bytes, most: int) -> bytes:
     except Oversized as error:
         raise TooLarge from error
     undo.end()
-    return plain.getvalue()
+    return await together(plain)
 
 
-def _undo(undo: Decoder, coded: bytes | memoryview, plain: BytesIO, enough: int, most: int) -> int:
+def _undo(undo: Decoder, coded: bytes | memoryview, plain: list[bytes], enough: int, most: int) -> int:
     """Decode until there are more than `enough` bytes; gives how many were read. zlib lets go of the interpreter lock
     while it works, and no step between is long. Raises `Oversized` when there are more than `most`."""
-    at = 0
-    while at < len(coded) and plain.tell() <= enough:
-        plain.write(undo.feed(bytes(coded[at : at + CODED]), most - plain.tell()))
+    at, size = 0, sum(map(len, plain))
+    while at < len(coded) and size <= enough:
+        plain.append(undo.feed(bytes(coded[at : at + CODED]), most - size))
+        size += len(plain[-1])
         at += CODED
     return at

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from io import BytesIO
 from typing import Protocol
 
 import httptools
 
 from omniroute.errors import Problem, UpstreamError
+from omniroute.pipeline.turns import together
 from omniroute.upstream.coding import Decoder, Garbled, Oversized, decoder
-from omniroute.upstream.gathering import pour, whole
 from omniroute.upstream.transport import LARGEST_ANSWER
 
 LARGEST_HEAD = 128 * 1024
@@ -318,17 +317,14 @@ class HttpInbound:
     async def read(self) -> bytes:
         """The whole body. Raises `UpstreamError` when it breaks off or is too large."""
         self._whole = True
-        poured: BytesIO | None = None
         while not self._done:
             # It is held back after each piece of a large answer: others have their turn, and somebody reads it now.
             self.resume()
             await self._more()
-            if self._size > READ_AHEAD:
-                poured = pour(self._pieces, poured)
         if self._failed is not None:
             raise self._failed
         pieces, self._pieces = self._pieces, []
-        return whole(pieces, poured)
+        return await together(pieces)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `UpstreamError` when it breaks off."""

@@ -13,10 +13,10 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from omniroute.pipeline import turns
 from omniroute.server import incoming, listener
 from omniroute.server.incoming import Answer, Handler, Incoming, Slow, TooLarge
 from omniroute.server.listener import Listener
-from omniroute.upstream import gathering
 from omniroute.upstream.coding import Garbled
 from tests.support.waiting import until
 
@@ -268,7 +268,7 @@ async def test_a_body_that_is_too_large_is_refused_and_the_client_gets_to_know()
         assert await answers(port, chunked) == [(413, b"")]
 
 
-LARGE_BODY = bytes(range(256)) * (3 * gathering.LARGE // 256) + b"end"
+LARGE_BODY = bytes(range(256)) * (3 * turns.LARGE // 256) + b"end"
 CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE_BODY), LARGE_BODY)
 PACKED = gzip.compress(LARGE_BODY[: 2**20]) + gzip.compress(LARGE_BODY[2**20 :])
 

@@ -14,7 +14,8 @@ import pytest
 import uvloop
 
 from omniroute.errors import UpstreamError
-from omniroute.upstream import gathering, http_connection
+from omniroute.pipeline import turns
+from omniroute.upstream import http_connection
 from omniroute.upstream.http_connection import HttpInbound
 from omniroute.upstream.transport import Outbound
 from omniroute.upstream.transports import http
@@ -395,7 +396,7 @@ async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
 
 @pytest.mark.parametrize("coding", ["", "gzip"])
 async def test_a_large_answer_is_put_together_as_it_comes(coding: str) -> None:
-    body = bytes(range(256)) * (3 * gathering.LARGE // 256) + b"end"
+    body = bytes(range(256)) * (3 * turns.LARGE // 256) + b"end"
     sent = gzip.compress(body) if coding else body
     head = f"Content-Encoding: {coding}\r\n".encode() if coding else b""
     async with serving(OK + head + b"Content-Length: %d\r\n\r\n" % len(sent) + sent) as url:
