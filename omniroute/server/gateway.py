@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 from omniroute.config.access import is_loopback
@@ -220,10 +220,9 @@ class Gateway:
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────
 
-    async def _both(self, incoming: Incoming) -> Answer | None:
-        if incoming.path.startswith(ADMIN):
-            return await self._admin.answer(incoming)
-        return await self.data_plane.answer(incoming)
+    def _both(self, incoming: Incoming) -> Awaitable[Answer | None]:
+        plane = self._admin if incoming.path.startswith(ADMIN) else self.data_plane
+        return plane.answer(incoming)
 
 
 def _socket(host: str, port: int, reuse_port: bool) -> socket.socket:

@@ -103,16 +103,16 @@ class Cache(Options, frozen=True, kw_only=True):
 
         inner = through if layers else None
 
-        async def run(exchange: Exchange, proceed: Handler) -> Reply:
+        def run(exchange: Exchange, proceed: Handler) -> Awaitable[Reply]:
             headers = exchange.request.headers
             if inner is None and KEY not in headers:
-                return await proceed(exchange)
+                return proceed(exchange)
             if exchange.endpoint.operation != "chat" or EXPLAIN in headers:
-                return await proceed(exchange)
+                return proceed(exchange)
             onward = proceed if inner is None else _onward(inner, proceed)
             if idempotency is None or not headers.get(KEY):
-                return await onward(exchange)
-            return await idempotency.run(exchange, onward)
+                return onward(exchange)
+            return idempotency.run(exchange, onward)
 
         return Around(run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 
 from omniroute.declare import Options, stage
 from omniroute.errors import Problem, UpstreamError
@@ -40,11 +41,11 @@ class Retry(Options, frozen=True, kw_only=True):
     def build(self, site: Site) -> Around:
         state = site.state
 
-        async def run(exchange: Exchange, proceed: Handler) -> Reply:
+        def run(exchange: Exchange, proceed: Handler) -> Awaitable[Reply]:
             target = exchange.target
             if target is None:
                 raise RuntimeError("retry runs without a target")
-            return await _Attempts(exchange, target, state).run(proceed)
+            return _Attempts(exchange, target, state).run(proceed)
 
         return Around(run)
 
