@@ -125,7 +125,8 @@ def read_content(value: Any, path: str) -> list[Part]:
         return [Text(text=value)]
     parts: list[Part] = []
     for index, block in enumerate(list_at(value, path)):
-        parts += read_block(object_at(block, f"{path}[{index}]"), f"{path}[{index}]")
+        place = f"{path}[{index}]"
+        parts += read_block(object_at(block, place), place)
     return parts
 
 

@@ -24,7 +24,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.functions import allowed_tools, native_tool, object_schema, one_input
 from omniroute.wire.losses import note_foreign_settings, note_unsaid
-from omniroute.wire.shapes import doc_of, object_at, refused, rest_of, text_in, text_of
+from omniroute.wire.shapes import doc_of, object_at, objects_at, refused, rest_of, text_in, text_of
 
 _SCALARS: dict[str, type | tuple[type, ...]] = {
     "model": str,
@@ -67,10 +67,7 @@ def read_request(doc: Doc) -> Conversation:
     for key, kind in _SCALARS.items():
         _read_scalar(doc, key, kind, talk)
     talk.turns = _read_system(doc.get("system"), extras) + _read_messages(doc)
-    talk.tools = [
-        _read_tool(object_at(t, f"tools[{i}]"), f"tools[{i}]")
-        for i, t in enumerate(list_at(doc.get("tools") or [], "tools"))
-    ]
+    talk.tools = [_read_tool(tool, place) for tool, place in objects_at(doc.get("tools") or [], "tools")]
     _read_choice(doc.get("tool_choice"), talk)
     _read_output(doc, talk, extras)
     _read_rest(doc, talk, extras)
@@ -98,9 +95,7 @@ def _read_system(system: Any, extras: Doc) -> list[Turn]:
 
 def _read_messages(doc: Doc) -> list[Turn]:
     turns = []
-    for index, given in enumerate(list_at(doc.get("messages"), "messages")):
-        path = f"messages[{index}]"
-        message = object_at(given, path)
+    for message, path in objects_at(list_at(doc.get("messages"), "messages"), "messages"):
         role = _ROLES.get(text_in(message, "role", path))
         if role is None:
             raise refused("must be user, assistant or system", f"{path}.role")

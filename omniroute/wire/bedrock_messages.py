@@ -46,7 +46,7 @@ from omniroute.wire.conversation import (
 )
 from omniroute.wire.losses import note_loss
 from omniroute.wire.pairing import NO_RESULT, ORPHAN
-from omniroute.wire.shapes import doc_of, list_at, object_at, refused, text_in
+from omniroute.wire.shapes import doc_of, objects_at, refused, text_in
 from omniroute.wire.turn_order import BEGINNING, GO_ON, first_step
 
 replace = msgspec.structs.replace
@@ -62,9 +62,7 @@ def read_turns(doc: Doc) -> list[Turn]:
     system = read_content(doc.get("system"), "system")
     if system:
         turns.append(Turn(role="system", parts=system))
-    for index, given in enumerate(list_at(doc.get("messages"), "messages")):
-        path = f"messages[{index}]"
-        message = object_at(given, path)
+    for message, path in objects_at(doc.get("messages"), "messages"):
         role = _ROLES.get(text_in(message, "role", path))
         if role is None:
             raise refused("must be user, assistant or system", f"{path}.role")

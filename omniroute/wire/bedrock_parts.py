@@ -35,8 +35,8 @@ from omniroute.wire.shapes import (
     arguments_text,
     doc_of,
     docs_of,
-    list_at,
     object_at,
+    objects_at,
     text_at,
     text_in,
     text_of,
@@ -80,9 +80,7 @@ def read_content(value: Any, path: str) -> list[Part]:
     """The content of a message of a request. Raises `Refused` for a wrong shape, `UnsupportedContent` for what nobody
     knows."""
     parts: list[Part] = []
-    for index, given in enumerate(list_at(value, path)):
-        place = f"{path}[{index}]"
-        block = object_at(given, place)
+    for block, place in objects_at(value, path):
         if "cachePoint" in block:
             _mark(parts, object_at(block["cachePoint"], f"{place}.cachePoint"))
         else:
@@ -189,13 +187,10 @@ def _read_result(block: Doc, path: str) -> Part:
     result = object_at(block["toolResult"], f"{path}.toolResult")
     if is_server_result(result):
         return Opaque(wire=WIRE, doc=block, label="tool_result")
-    place = f"{path}.toolResult.content"
+    inside = objects_at(result.get("content"), f"{path}.toolResult.content")
     return ToolResult(
         id=text_in(result, "toolUseId", f"{path}.toolResult"),
-        content=[
-            _read_result_block(object_at(inner, f"{place}[{index}]"), f"{place}[{index}]")
-            for index, inner in enumerate(list_at(result.get("content"), place))
-        ],
+        content=[_read_result_block(inner, place) for inner, place in inside],
         error=result.get("status") == "error",
     )
 

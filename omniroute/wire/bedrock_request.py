@@ -36,9 +36,9 @@ from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import (
     doc_of,
     integer_at,
-    list_at,
     number_at,
     object_at,
+    objects_at,
     refused,
     rest_of,
     text_at,
@@ -96,9 +96,7 @@ def _read_settings(config: Doc, talk: Conversation, extras: Doc) -> None:
 
 
 def _read_tools(config: Doc, talk: Conversation) -> None:
-    for index, given in enumerate(list_at(config.get("tools"), "toolConfig.tools")):
-        path = f"toolConfig.tools[{index}]"
-        tool = object_at(given, path)
+    for tool, path in objects_at(config.get("tools"), "toolConfig.tools"):
         if "cachePoint" in tool and talk.tools:
             talk.tools[-1].cache = read_cache(doc_of(tool["cachePoint"]))
         elif "cachePoint" not in tool:

@@ -38,7 +38,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.losses import note_turn, spoken
-from omniroute.wire.shapes import list_at, object_at, refused, text_in
+from omniroute.wire.shapes import list_at, object_at, objects_at, refused, text_in
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -46,9 +46,7 @@ from omniroute.wire.shapes import list_at, object_at, refused, text_in
 def read_messages(doc: Doc) -> list[Turn]:
     """The turns, with the request's documents in the first one of the user. Raises `Refused`, `UnsupportedContent`."""
     turns = []
-    for index, given in enumerate(list_at(doc.get("messages"), "messages")):
-        path = f"messages[{index}]"
-        message = object_at(given, path)
+    for message, path in objects_at(doc.get("messages"), "messages"):
         read = _ROLES_IN.get(text_in(message, "role", path))
         if read is None:
             raise refused("must be system, user, assistant or tool", f"{path}.role")
@@ -74,9 +72,8 @@ def _read_turn(role: Role) -> Callable[[Doc, str], Turn]:
 
 def _read_assistant(message: Doc, path: str) -> Turn:
     read_content(message.get("content"), f"{path}.content")
-    for index, call in enumerate(list_at(message.get("tool_calls"), f"{path}.tool_calls")):
-        place = f"{path}.tool_calls[{index}]"
-        function = object_at(object_at(call, place).get("function"), f"{place}.function")
+    for call, place in objects_at(message.get("tool_calls"), f"{path}.tool_calls"):
+        function = object_at(call.get("function"), f"{place}.function")
         text_in(function, "name", f"{place}.function")
     return Turn(role="assistant", parts=read_said(message))
 

@@ -29,8 +29,8 @@ from omniroute.wire.shapes import (
     arguments_text,
     doc_of,
     docs_of,
-    list_at,
     object_at,
+    objects_at,
     text_in,
     text_of,
 )
@@ -46,10 +46,7 @@ def read_content(content: Any, path: str) -> list[Part]:
         return []
     if isinstance(content, str):
         return [Text(text=content)]
-    return [
-        read_part(object_at(doc, f"{path}[{index}]"), f"{path}[{index}]")
-        for index, doc in enumerate(list_at(content, path))
-    ]
+    return [read_part(doc, place) for doc, place in objects_at(content, path)]
 
 
 def read_part(doc: Doc, path: str) -> Part:

@@ -19,20 +19,18 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
-from omniroute.wire.functions import write_tool
+from omniroute.wire.functions import read_function, write_tool
 from omniroute.wire.losses import note_foreign_settings, note_unsaid
 from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import (
     flag_at,
     integer_at,
-    list_at,
     number_at,
     object_at,
+    objects_at,
     refused,
     rest_of,
     text_at,
-    text_in,
-    text_of,
     texts_at,
 )
 
@@ -74,10 +72,7 @@ def read_request(doc: Doc) -> Conversation:
     read_settings(doc, _HEAD, talk)
     read_settings(doc, _SETTINGS, talk)
     strict = None if doc.get("strict_tools") is None else flag_at(doc["strict_tools"], "strict_tools")
-    talk.tools = [
-        _read_tool(object_at(tool, f"tools[{index}]"), f"tools[{index}]", strict)
-        for index, tool in enumerate(list_at(doc.get("tools"), "tools"))
-    ]
+    talk.tools = [_read_tool(tool, place, strict) for tool, place in objects_at(doc.get("tools"), "tools")]
     talk.tool_choice = _read_choice(doc.get("tool_choice"))
     talk.output = _read_output(doc.get("response_format"))
     talk.reasoning = _read_thinking(doc.get("thinking"))
@@ -85,14 +80,9 @@ def read_request(doc: Doc) -> Conversation:
 
 
 def _read_tool(tool: Doc, path: str, strict: bool | None) -> Tool:
-    function = object_at(tool.get("function"), f"{path}.function")
-    parameters = function.get("parameters")
-    return Tool(
-        name=text_in(function, "name", f"{path}.function"),
-        description=text_of(function.get("description")) or None,
-        schema=None if parameters is None else object_at(parameters, f"{path}.function.parameters"),
-        strict=strict,
-    )
+    read = read_function(tool, path)
+    read.strict = strict
+    return read
 
 
 _CHOICES: dict[str, ToolChoice] = {

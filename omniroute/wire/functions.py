@@ -9,7 +9,7 @@ import msgspec
 
 from omniroute.wire.conversation import Conversation, Doc, Notes, Tool, ToolCall
 from omniroute.wire.losses import note_loss
-from omniroute.wire.shapes import arguments_object, doc_of, text_of
+from omniroute.wire.shapes import arguments_object, doc_of, object_at, text_in, text_of
 
 CUSTOM_INPUT = "input"
 """The one property that the free text of a custom tool's call travels in."""
@@ -52,6 +52,18 @@ def native_tool(tool: Tool, wire: str, notes: Notes) -> Doc | None:
         return tool.native
     notes.drop(f"tools[].{tool.name}")
     return None
+
+
+def read_function(tool: Doc, path: str) -> Tool:
+    """The reverse of `write_tool`, for what stands at `path` in a request. Raises `Refused`."""
+    place = f"{path}.function"
+    function = object_at(tool.get("function"), place)
+    parameters = function.get("parameters")
+    return Tool(
+        name=text_in(function, "name", place),
+        description=text_of(function.get("description")) or None,
+        schema=None if parameters is None else object_at(parameters, f"{place}.parameters"),
+    )
 
 
 def write_tool(tool: Tool, wire: str, notes: Notes) -> Doc | None:

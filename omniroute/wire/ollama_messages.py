@@ -32,7 +32,16 @@ from omniroute.wire.conversation import (
 from omniroute.wire.functions import input_of
 from omniroute.wire.losses import note_turn, spoken
 from omniroute.wire.pairing import Pairing
-from omniroute.wire.shapes import arguments_text, list_at, object_at, refused, text_at, text_in, text_of
+from omniroute.wire.shapes import (
+    arguments_text,
+    list_at,
+    object_at,
+    objects_at,
+    refused,
+    text_at,
+    text_in,
+    text_of,
+)
 
 WIRE = "ollama"
 
@@ -51,9 +60,7 @@ def read_messages(messages: Any) -> list[Turn]:
     """Raises `Refused` for a wrong shape."""
     pairing = Pairing("call_")
     turns = []
-    for index, given in enumerate(list_at(messages, "messages")):
-        path = f"messages[{index}]"
-        message = object_at(given, path)
+    for message, path in objects_at(messages, "messages"):
         read = _ROLES_IN.get(text_in(message, "role", path).lower())
         if read is None:
             raise refused("must be system, user, assistant or tool", f"{path}.role")
@@ -87,10 +94,8 @@ def read_image(given: str) -> Image:
 def _read_assistant(message: Doc, path: str, pairing: Pairing) -> Turn:
     thinking = message.get("thinking")
     parts: list[Part] = [Thinking(text=text_at(thinking, f"{path}.thinking"))] if thinking else []
-    calls = [
-        _read_call(object_at(call, f"{path}.tool_calls[{n}]"), f"{path}.tool_calls[{n}]", pairing)
-        for n, call in enumerate(list_at(message.get("tool_calls"), f"{path}.tool_calls"))
-    ]
+    given = objects_at(message.get("tool_calls"), f"{path}.tool_calls")
+    calls = [_read_call(call, place, pairing) for call, place in given]
     said = _read_content(message, path)
     if said != [Text(text="")] or not (parts or calls):
         parts += said

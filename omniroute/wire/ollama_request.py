@@ -19,21 +19,19 @@ from omniroute.wire.conversation import (
     Tool,
     ToolChoice,
 )
-from omniroute.wire.functions import write_tool
+from omniroute.wire.functions import read_function, write_tool
 from omniroute.wire.losses import note_foreign_settings, note_unsaid
 from omniroute.wire.ollama_messages import WIRE, MessagesWriter, read_messages
 from omniroute.wire.settings import Settings, read_settings, write_settings
 from omniroute.wire.shapes import (
     flag_at,
     integer_at,
-    list_at,
     number_at,
     object_at,
+    objects_at,
     refused,
     rest_of,
     text_at,
-    text_in,
-    text_of,
     texts_at,
 )
 
@@ -68,10 +66,7 @@ def read_request(doc: Doc) -> Conversation:
     talk = Conversation(stream=True, turns=read_messages(doc.get("messages")), extras={WIRE: extras})
     read_settings(doc, _SETTINGS, talk)
     _read_options(doc.get("options"), talk, extras)
-    talk.tools = [
-        _read_tool(object_at(tool, f"tools[{index}]"), f"tools[{index}]")
-        for index, tool in enumerate(list_at(doc.get("tools"), "tools"))
-    ]
+    talk.tools = [_read_tool(tool, place) for tool, place in objects_at(doc.get("tools"), "tools")]
     talk.output = _read_format(doc.get("format"))
     talk.reasoning = _read_think(doc.get("think"), extras)
     return talk
@@ -91,13 +86,7 @@ def _read_tool(tool: Doc, path: str) -> Tool:
     kind = tool.get("type")
     if kind not in (None, "function"):
         return Tool(name=text_at(kind, f"{path}.type"), kind="server", wire=WIRE, native=tool)
-    function = object_at(tool.get("function"), f"{path}.function")
-    parameters = function.get("parameters")
-    return Tool(
-        name=text_in(function, "name", f"{path}.function"),
-        description=text_of(function.get("description")) or None,
-        schema=None if parameters is None else object_at(parameters, f"{path}.function.parameters"),
-    )
+    return read_function(tool, path)
 
 
 def _read_format(format: Any) -> OutputFormat | None:

@@ -6,7 +6,7 @@ the functions without one take null, absent, empty and nonsense as one.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Any
 
 import msgspec
@@ -39,6 +39,13 @@ def list_at(value: Any, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise refused("must be a list", path)
     return value
+
+
+def objects_at(value: Any, path: str) -> Iterator[tuple[Doc, str]]:
+    """The objects of a list, each with its place; null and absent count as an empty list."""
+    for index, item in enumerate(list_at(value, path)):
+        place = f"{path}[{index}]"
+        yield object_at(item, place), place
 
 
 def text_at(value: Any, path: str) -> str:
