@@ -87,7 +87,7 @@ class Generation:
         bulk: Bulk | None = None,
     ) -> Exchange:
         """What the request looks like to the pipeline. `peek` is given where the path says model and stream, `bulk`
-        where large pictures were cut out of the body."""
+        where large files were cut out of the body."""
         malformed: Problem | None = None
         top: TopLevel | None = None
         try:

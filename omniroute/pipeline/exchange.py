@@ -208,7 +208,7 @@ class Exchange:
         self.top: TopLevel | None = None
         """The outline taken apart at its top level, where it is so large that this should be done only once."""
         self.bulk: Bulk | None = None
-        """The large pictures of a huge body, cut out."""
+        """The large files of a huge body, cut out."""
         self._doc: Doc | None = None
         self._conversation: Conversation | None = None
         self._sketch: Doc | None = None
@@ -230,12 +230,12 @@ class Exchange:
 
     @property
     def outline(self) -> bytes:
-        """The body without its large pictures: to search it, or to take it apart."""
+        """The body without its large files: to search it, or to take it apart."""
         return self.bulk.outline if self.bulk is not None else self.request.body
 
     @property
     def sketch(self) -> Doc:
-        """`doc`, but large pictures may have words standing for their middles (`bulk`). For who copies or ignores
+        """`doc`, but large files may have words standing for their middles (`bulk`). For who copies or ignores
         them."""
         if self.bulk is None or self.edited:
             return self.doc
@@ -251,6 +251,11 @@ class Exchange:
         if self._talk is None:
             self._talk = self._read(self.sketch)
         return self._talk
+
+    @property
+    def unseen(self) -> int:
+        """Characters that the files in `talk` seem shorter than they are."""
+        return self.bulk.unseen if self.bulk is not None and not self.edited else 0
 
     def _read(self, document: Doc) -> Conversation:
         talk = self.wire.read_request(document)
@@ -429,7 +434,7 @@ class Reply:
         self.answer: Answer | None = None
         """The plain answer, once it has been read for a translation: of the outline, where there is one."""
         self.bulk: Bulk | None = None
-        """The large pictures of a huge body, cut out, until it is translated."""
+        """The large files of a huge body, cut out, until it is translated."""
         self.received: Mapping[str, str] = received if received is not None else {}
         """The headers of the upstream's answer, as they came; look-ups in them ignore case, or are in lower case."""
 

@@ -41,6 +41,8 @@ class Facts(msgspec.Struct):
     """Tests for providers and targets that this request may not use."""
     body: bytes | None = b""
     talk: Callable[[], Conversation] = Conversation
+    unseen: int = 0
+    """Characters of files that were cut out of `talk`."""
     _needs: frozenset[str] | None = None
     _absent: frozenset[str] = _NOTHING
     _prompt: int = 0
@@ -68,7 +70,7 @@ class Facts(msgspec.Struct):
         """Tokens of the prompt, counted with more care than `tokens`: an image is no text. Parses the body."""
         if not self._prompt:
             talk = self._read()
-            self._prompt = estimate.estimated_tokens(talk) if talk is not None else self.tokens
+            self._prompt = estimate.estimated_tokens(talk, self.unseen) if talk is not None else self.tokens
         return self._prompt
 
     def _read(self) -> Conversation | None:
@@ -108,4 +110,5 @@ def facts_of(exchange: Exchange) -> Facts:
         barred=exchange.barred,
         body=None if exchange.edited else exchange.outline,
         talk=lambda: exchange.talk,
+        unseen=exchange.unseen,
     )

@@ -103,7 +103,7 @@ class _Translation:
         self._unasked = False
         """Usage was asked for that the client did not ask for."""
         self._outlined = False
-        """The large pictures of the request are still to be put back into what was written."""
+        """The large files of the request are still to be put back into what was written."""
 
     @property
     def _renamed(self) -> bool:
@@ -325,7 +325,7 @@ class _Translation:
 
     def _estimate(self) -> Reply:
         exchange = self._exchange
-        tokens = estimated_tokens(exchange.conversation)
+        tokens = estimated_tokens(exchange.talk, exchange.unseen)
         return Reply(200, body=encode(exchange.wire.write_count(tokens)), headers={ESTIMATED: "tokens"})
 
 

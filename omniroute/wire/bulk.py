@@ -1,9 +1,9 @@
-"""Large pictures, cut out of a JSON text before it is read and put back after it was written.
+"""Large pictures, documents and recordings, cut out of a JSON text before it is read and put back after it was written.
 
 What a parser reads in one go holds up everybody else, and of a request of 50 MB all but some kilobytes is base64 that
 no codec looks into. So its middle is cut out: a short word stands for it in the outline, which is JSON as before. Only
-what begins as pictures do is cut, only whole windows of plain text of one string, and never its beginning or its end:
-whoever asks what kind of picture it is, or how it is padded, gets the true answer.
+what begins as such files do is cut, only whole windows of plain text of one string, and never its beginning or its end:
+whoever asks what kind of file it is, or how it is padded, gets the true answer.
 
 The functions are generators: whoever drives them gives others their turn at each `yield`.
 """
@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from io import BytesIO
+from typing import Literal
 
 import msgspec
 
@@ -24,42 +25,48 @@ WINDOW = 64 * 1024
 TURN = 2**20
 """Bytes that are copied or looked through between two turns of others."""
 
-_PICTURE = re.compile(
-    rb'(?<!\\)"(?:data:image/[\w.+-]+;base64,)?(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR)'  # PNG, JPEG, GIF, WebP
-)
+_PICTURES = rb"iVBORw0KGgo|/9j/|R0lGOD|UklGR.{6}XRUJQ"
+"""How base64 of PNG, JPEG, GIF and WebP begins."""
+_FILES = rb"JVBERi0|UklGR.{6}XQVZF|SUQz|T2dnUw|ZkxhQw"
+"""Of PDF, WAV, MP3 with its tags, Ogg, FLAC."""
+_MEDIA = re.compile(rb'(?<!\\)"(?:data:[^",\\]{1,200};base64,)?(?:(?P<picture>%b)|%b)' % (_PICTURES, _FILES))
 _text = msgspec.json.Decoder(str).decode
 
 
 class Bulk(msgspec.Struct, frozen=True):
-    """A JSON text without the middles of its large pictures. `cuts` are these, by the words that stand for them."""
+    """A JSON text without the middles of its large files. `cuts` are these, by the words that stand for them; `unseen`
+    are the bytes by which those that are no pictures seem shorter than they are, since they are estimated by length."""
 
     outline: bytes
     cuts: dict[bytes, memoryview]
+    unseen: int
 
 
 def cut_out(text: bytes) -> Generator[None, None, Bulk | None]:
-    """The text without its large pictures; None where it has none. Of what is no JSON the outline is none either."""
+    """The text without its large files; None where it has none. Of what is no JSON the outline is none either."""
     outline: list[bytes] = []
     cuts: dict[bytes, memoryview] = {}
-    done = at = 0
+    done = at = unseen = 0
     while at + WINDOW <= len(text):
-        end = yield from _plain_from(text, at) if _in_picture(text, at) else _nothing(at)
+        kind = _kind_at(text, at)
+        end = (yield from _plain_from(text, at)) if kind is not None else at
         if end > at:
             word = _word(len(cuts), text, at, end)
             cuts[word] = memoryview(text)[at:end]
             outline += [text[done:at], word]
             done = end
+            unseen += 0 if kind == "picture" else end - at - len(word)
         at = max(end, at + WINDOW)
         if at % TURN == 0:
             yield
     if not cuts:
         return None
-    found = Bulk(b"".join([*outline, text[done:]]), cuts)
+    found = Bulk(b"".join([*outline, text[done:]]), cuts, unseen)
     return found if all(found.outline.count(word) == 1 for word in cuts) else None
 
 
 def put_back(text: bytes, bulk: Bulk) -> Generator[None, None, bytes]:
-    """What was made of an outline, with the pictures in it again: as often as their words are."""
+    """What was made of an outline, with the files in it again: as often as their words are."""
     words = re.compile(b"(" + b"|".join(bulk.cuts) + b")")
     return (yield from joined([bulk.cuts.get(piece, piece) for piece in words.split(text)]))
 
@@ -90,17 +97,15 @@ def _slices(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview
             yield from (view[at : at + TURN] for at in range(0, len(view), TURN))
 
 
-def _in_picture(text: bytes, at: int) -> bool:
-    """Whether the window there is within a string that begins like a picture."""
+def _kind_at(text: bytes, at: int) -> Literal["picture", "file"] | None:
+    """What the window there is within, by how the string begins."""
     if text.find(b'"', at, at + WINDOW) >= 0:
-        return False
+        return None
     quote = text.rfind(b'"', max(0, at - WINDOW), at)
-    return quote >= 0 and _PICTURE.match(text, quote, at) is not None
-
-
-def _nothing(at: int) -> Generator[None, None, int]:
-    return at
-    yield
+    found = _MEDIA.match(text, quote, at) if quote >= 0 else None
+    if found is None:
+        return None
+    return "file" if found["picture"] is None else "picture"
 
 
 def _plain_from(text: bytes, at: int) -> Generator[None, None, int]:

@@ -34,9 +34,10 @@ BYTES_PER_FILE_TOKEN = 40
 """Base64 characters of a PDF or a recording for each token."""
 
 
-def estimated_tokens(talk: Conversation) -> int:
-    """Input tokens of a request, at least 1."""
+def estimated_tokens(talk: Conversation, unseen: int = 0) -> int:
+    """Input tokens of a request, at least 1. `unseen` are the characters of files that were cut out of it."""
     tokens = float(sum(PER_TURN + sum(_part(part) for part in turn.parts) for turn in talk.turns))
+    tokens += unseen / BYTES_PER_FILE_TOKEN
     for tool in talk.tools:
         tokens += (
             PER_TOOL + _text(tool.name) + _text(tool.description or "") + _json(tool.schema or tool.native)

@@ -23,6 +23,7 @@ from tests.wire.test_bulk import run
 
 IMAGE = "iVBORw0KGgoA" + base64.b64encode(random.Random(7).randbytes(15 * WINDOW // 4 * 3 // 4)).decode()
 URL = "data:image/png;base64," + IMAGE
+PDF = "JVBERi0xLjcA" + IMAGE[12:]
 ASK = 'What is "it"? é \U0001f411'
 
 USER: dict[str, Any] = {"role": "user"}
@@ -92,6 +93,40 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"model": "MODEL", "stream": False, "messages": [USER | {"content": ASK, "images": [IMAGE]}]},
     ),
 }
+FILE = {"filename": "x.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}
+DOCUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "openai-chat": (
+        "/v1/chat/completions",
+        {"model": "MODEL", "messages": [USER | {"content": [{"type": "file", "file": FILE}]}]},
+    ),
+    "openai-responses": (
+        "/v1/responses",
+        {"model": "MODEL", "store": False, "input": [USER | {"content": [{"type": "input_file", **FILE}]}]},
+    ),
+    "anthropic-messages": (
+        "/v1/messages",
+        {
+            "model": "MODEL",
+            "max_tokens": 99,
+            "messages": [
+                USER
+                | {
+                    "content": [
+                        {
+                            "type": "document",
+                            "title": "x.pdf",
+                            "source": {"type": "base64", "media_type": "application/pdf", "data": PDF},
+                        }
+                    ]
+                }
+            ],
+        },
+    ),
+    "gemini": (
+        "/v1beta/models/MODEL:generateContent",
+        {"contents": [USER | {"parts": [{"inlineData": {"mimeType": "application/pdf", "data": PDF}}]}]},
+    ),
+}
 TARGETS = ("openai-chat", "openai-responses", "anthropic-messages", "gemini", "ollama", "cohere")
 
 CONFIG = """
@@ -118,10 +153,17 @@ def huge_from(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "HUGE", size)
 
 
-async def sent(client: str, monkeypatch: pytest.MonkeyPatch, *, huge: int, **config: str) -> list[bytes]:
+async def sent(
+    client: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    huge: int,
+    requests: dict[str, tuple[str, dict[str, Any]]] = REQUESTS,
+    **config: str,
+) -> list[bytes]:
     """The bodies that the upstream gets, when bodies of more than `huge` bytes are handled with care."""
     huge_from(huge, monkeypatch)
-    path, body = REQUESTS[client]
+    path, body = requests[client]
     stream = {"stream": True} if config.pop("stream", "") else {}
     raw = json.dumps(body | stream).replace("MODEL", "alias").encode()
     text = CONFIG
@@ -139,6 +181,51 @@ async def test_the_same_bytes_are_sent(client: str, target: str, monkeypatch: py
     whole = await sent(client, monkeypatch, huge=1 << 40, format=target)
     assert len(whole) == 1 and IMAGE.encode() in whole[0]
     assert await sent(client, monkeypatch, huge=WINDOW, format=target) == whole
+
+
+@pytest.mark.parametrize("target", ["openai-chat", "openai-responses", "anthropic-messages", "gemini"])
+@pytest.mark.parametrize("client", DOCUMENTS)
+async def test_the_same_bytes_of_documents_are_sent(
+    client: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await sent(client, monkeypatch, huge=1 << 40, format=target, requests=DOCUMENTS)
+    assert len(whole) == 1 and PDF.encode() in whole[0]
+    assert await sent(client, monkeypatch, huge=WINDOW, format=target, requests=DOCUMENTS) == whole
+
+
+@pytest.mark.parametrize("documents", [REQUESTS, DOCUMENTS], ids=["picture", "pdf"])
+async def test_the_same_tokens_are_estimated(
+    documents: dict[str, tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PDF is estimated by its length: what was cut out of it counts, too."""
+    path, body = documents["anthropic-messages"]
+    config = 'providers: {up: {format: openai-chat, base_url: "http://h/v1", accounts: {a: {key: k}}}}'
+    found = []
+    for huge in (1 << 40, WINDOW):
+        huge_from(huge, monkeypatch)
+        async with gateway(config) as gw:
+            found.append(
+                (await post(gw, f"{path}/count_tokens", body | {"model": "up/m"}))[1]["input_tokens"]
+            )
+    assert found[0] == found[1]
+    assert (found[0] > len(PDF) / 50) is (documents is DOCUMENTS)
+
+
+@pytest.mark.parametrize("room, asked", [(8_000, 1), (3_000, 0)])
+async def test_a_document_that_is_too_long_for_the_context(
+    room: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same target is chosen or not, whether its middle was cut out or not: it is some 6,000 tokens."""
+    path, body = DOCUMENTS["openai-chat"]
+    config = 'providers: {up: {format: openai-chat, base_url: "URL/v1", accounts: {a: {key: k}}, models: {m: {context: ROOM}}}}'
+    found = []
+    for huge in (1 << 40, WINDOW):
+        huge_from(huge, monkeypatch)
+        async with FakeUpstream([Scripted(status=400, json={"error": {"message": "no"}})]) as up:
+            async with gateway(config.replace("URL", up.url).replace("ROOM", str(room))) as gw:
+                await post(gw, path, body | {"model": "up/m"})
+                found.append(len(up.requests))
+    assert found == [asked, asked]
 
 
 WAYS: dict[str, dict[str, str]] = {

@@ -18,7 +18,8 @@ from tests.support.properties import examples
 PROPERTY = examples(60)
 T = TypeVar("T")
 
-BEGINNINGS = ("iVBORw0KGgoA", "/9j/4AAQ", "R0lGODdh", "UklGRsgA")
+BEGINNINGS = ("iVBORw0KGgoA", "/9j/4AAQ", "R0lGODdh", "UklGRhI0VnhXRUJQ")
+FILES = ("JVBERi0xLjc", "UklGRv////9XQVZFZm10IA", "SUQzBA", "T2dnUwA", "ZkxhQw")
 
 
 def run(work: Generator[None, None, T]) -> T:
@@ -52,8 +53,8 @@ def cut(text: bytes) -> Bulk:
     return found
 
 
-@pytest.mark.parametrize("beginning", BEGINNINGS)
-@pytest.mark.parametrize("url", ["", "data:image/png;base64,", "data:image/svg+xml;base64,"])
+@pytest.mark.parametrize("beginning", [*BEGINNINGS, *FILES])
+@pytest.mark.parametrize("url", ["", "data:image/png;base64,", "data:application/pdf;name=x.pdf;base64,"])
 def test_a_large_picture_is_cut_out_and_put_back(beginning: str, url: str) -> None:
     text = request({"image_url": {"url": url + picture(10 * WINDOW, beginning)}}, "and?")
     bulk = cut(text)
@@ -61,6 +62,8 @@ def test_a_large_picture_is_cut_out_and_put_back(beginning: str, url: str) -> No
     assert run(put_back(bulk.outline, bulk)) == text
     (given,) = [c["image_url"]["url"] for c in json.loads(bulk.outline)["messages"][0]["content"][:1]]
     assert given.startswith(url + beginning)
+    missing = 0 if beginning in BEGINNINGS else len(text) - len(bulk.outline)
+    assert bulk.unseen == missing
     # Who asks how the base64 is padded gets the same answer.
     assert len(given) % 4 == len(url + picture(10 * WINDOW, beginning)) % 4
 
@@ -97,7 +100,7 @@ def test_a_text_that_knows_the_words_is_left_whole() -> None:
 WHOLE = {
     "small": request(picture(WINDOW)),
     "text": request("word " * WINDOW),
-    "base64-of-no-picture": request(picture(5 * WINDOW, "JVBERi0x")),
+    "base64-of-who-knows-what": request(picture(5 * WINDOW, "QUJDREVG")),
     "in-mid-text": request("see " + picture(5 * WINDOW)),
     "other-alphabet": request(picture(5 * WINDOW).replace("+", "-").replace("/", "_")),
     "escaped-slashes": request(picture(5 * WINDOW)).replace(b"/", b"\\/"),
@@ -129,7 +132,7 @@ strings = st.one_of(
     st.text(max_size=30),
     st.builds(
         lambda beginning, size, seed, end: picture(size, beginning, seed) + end,
-        st.sampled_from([*BEGINNINGS, "JVBERi0x", "data:image/png;base64,iVBORw0KGgo", "/9j/\\", ""]),
+        st.sampled_from([*BEGINNINGS, *FILES, "QUJD", "data:image/png;base64,iVBORw0KGgo", "/9j/\\", ""]),
         st.integers(WINDOW // 2, 4 * WINDOW),
         st.integers(0, 3),
         st.sampled_from(["", "=", "é", '"', "\\", "-"]),
