@@ -3,6 +3,10 @@
 A codec file reads top to bottom as: request in, request out, answer in, answer out, stream in, stream out,
 errors, glances. Same order in every file, so that two can be compared side by side. Most of it is a table: which
 function of the wire's other files does what.
+
+What several wires need stands in files of its own: `shapes` (what JSON holds at a place), `settings`, `functions` (tools
+that have to be functions), `content`, `pairing` and `turn_order` (what APIs want of a history), `losses` (what is noted),
+`failures`, `delta_writer` and `block_writer` (streams out).
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.conversation import File as FilePart
+from omniroute.wire.custom_calls import free_text
 from omniroute.wire.losses import label_of
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.openai_chat_messages import attach_signature
@@ -462,22 +463,12 @@ def _add_calls(
 def _write_client_call(call: ToolCall, habits: Habits, reference: Reference) -> Doc:
     doc = write_call(call)
     if call.kind == "function" and call.name in habits.custom:
-        body = {"name": call.name, "input": input_of(call.arguments)}
+        body = {"name": call.name, "input": free_text(call.arguments)}
         doc = {"id": call.id, "type": "custom", "custom": body}
     doc["id"] = doc["id"] or reference.new_id("call_")
     if call.signature is not None:
         doc["extra_content"] = write_extra_signature(call.signature)
     return doc
-
-
-def input_of(arguments: str) -> str:
-    """The free text of a custom tool's call that came as a function's one argument `input`."""
-    try:
-        given = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
-        return arguments
-    value = given.get("input") if isinstance(given, dict) else None
-    return value if isinstance(value, str) else arguments
 
 
 # ── glance ───────────────────────────────────────────────────────────────────────────────────────

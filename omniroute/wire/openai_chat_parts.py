@@ -46,7 +46,7 @@ def refused(message: str, param: str) -> Refused:
     return Refused(Problem(kind="invalid_request", message=f"`{param}`: {message}", param=param))
 
 
-def string_at(doc: Doc, key: str, path: str) -> str:
+def text_in(doc: Doc, key: str, path: str) -> str:
     """A string that a request must hold."""
     value = doc.get(key)
     if not isinstance(value, str):
@@ -69,15 +69,15 @@ def read_cache(doc: Doc) -> str | None:
 
 def _url_at(doc: Doc, key: str, path: str) -> str:
     value = doc.get(key)
-    return value if isinstance(value, str) else string_at(doc_of(value), "url", f"{path}.{key}")
+    return value if isinstance(value, str) else text_in(doc_of(value), "url", f"{path}.{key}")
 
 
 def _read_text(doc: Doc, path: str) -> Part:
-    return Text(text=string_at(doc, "text", path), cache=read_cache(doc))
+    return Text(text=text_in(doc, "text", path), cache=read_cache(doc))
 
 
 def _read_refusal(doc: Doc, path: str) -> Part:
-    return Refusal(text=string_at(doc, "refusal", path))
+    return Refusal(text=text_in(doc, "refusal", path))
 
 
 def _read_image(doc: Doc, path: str) -> Part:
@@ -92,7 +92,7 @@ def _read_audio(doc: Doc, path: str) -> Part:
         source = source_of_url(given) if ":" in given else Source(data=given)
         return Audio(source=source)
     format = text_of(doc_of(given).get("format")) or None
-    data = string_at(doc_of(given), "data", f"{path}.input_audio")
+    data = text_in(doc_of(given), "data", f"{path}.input_audio")
     if data.startswith(("data:", "http:", "https:")):
         return Audio(source=source_of_url(data), format=format)
     return Audio(source=Source(data=data, media_type=audio_media_type(format)), format=format)
@@ -111,7 +111,7 @@ def _read_file(doc: Doc, path: str) -> Part:
     name = text_of(file.get("filename")) or None
     if text_of(file.get("file_id")):
         return File(source=Source(file_id=file["file_id"]), name=name, cache=read_cache(doc))
-    data = string_at(file, "file_data", f"{path}.file")
+    data = text_in(file, "file_data", f"{path}.file")
     return File(source=_document(data), name=name, cache=read_cache(doc))
 
 

@@ -63,7 +63,7 @@ from omniroute.wire.conversation import (
 from omniroute.wire.functions import described, no_arguments, one_input
 from omniroute.wire.losses import note_foreign_settings, note_loss
 from omniroute.wire.openai_chat_messages import read_messages, write_messages
-from omniroute.wire.openai_chat_parts import TIERS, WIRE, read_cache, refused, string_at
+from omniroute.wire.openai_chat_parts import TIERS, WIRE, read_cache, refused, text_in
 from omniroute.wire.openai_chat_reasoning import REASONING_KEYS, read_reasoning_settings, write_reasoning
 from omniroute.wire.settings import Settings, read_settings
 from omniroute.wire.shapes import doc_of, rest_of, text_of
@@ -184,7 +184,7 @@ def _read_tool(tool: Doc, path: str) -> Tool:
     if kind == "custom":
         custom = _object(tool.get("custom"), f"{path}.custom")
         return Tool(
-            name=string_at(custom, "name", f"{path}.custom"),
+            name=text_in(custom, "name", f"{path}.custom"),
             description=text_of(custom.get("description")) or None,
             kind="custom",
             format=custom.get("format"),
@@ -204,7 +204,7 @@ def _read_function(function: Doc, path: str) -> Tool:
     parameters = function.get("parameters")
     strict = function.get("strict")
     return Tool(
-        name=string_at(function, "name", path),
+        name=text_in(function, "name", path),
         description=text_of(function.get("description")) or None,
         schema=None if parameters is None else _object(parameters, f"{path}.parameters"),
         strict=None if strict is None else _flag(strict, f"{path}.strict"),
@@ -235,7 +235,7 @@ def _read_tool_choice(doc: Doc) -> ToolChoice | None:
 def _tool_name(choice: Any, path: str) -> str:
     choice = _object(choice, path)
     body = choice.get("function") or choice.get("custom") or choice
-    return string_at(_object(body, path), "name", path)
+    return text_in(_object(body, path), "name", path)
 
 
 def _read_output(format: Any) -> OutputFormat | None:

@@ -37,12 +37,12 @@ from omniroute.wire.conversation import (
     ToolCall,
     WholePart,
 )
+from omniroute.wire.custom_calls import free_text
 from omniroute.wire.delta_writer import DeltaWriter, Table
 from omniroute.wire.losses import label_of
 from omniroute.wire.openai_chat_answer import (
     answer_id,
     habits_of,
-    input_of,
     write_annotation,
     write_audio,
     write_finish,
@@ -259,7 +259,7 @@ class Writer(DeltaWriter):
             return b""
         call.closed = True
         if call.held is not None:
-            return self._fragment(index, call, input_of("".join(call.held)))
+            return self._fragment(index, call, free_text("".join(call.held)))
         return self._fragment(index, call, "{}") if call.empty and not call.custom else b""
 
     def _on_citation(self, delta: CitationDelta) -> bytes:

@@ -20,7 +20,7 @@ from omniroute.wire import (
 )
 from omniroute.wire.codec import ModelCard, NameRule, Operation, Wire
 from omniroute.wire.conversation import Answer, Choice, Doc, Part
-from omniroute.wire.openai_responses_errors import error_fields, failure_of
+from omniroute.wire.openai_responses_errors import error_fields, problem_of_response
 from omniroute.wire.openai_responses_glance import ResponsesTap
 from omniroute.wire.openai_responses_items import read_output_item
 from omniroute.wire.openai_responses_object import read_finish, read_usage
@@ -76,7 +76,7 @@ class OpenAIResponses(Wire):
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
     def read_answer(self, doc: Doc) -> Answer:
         """Raises `UpstreamError` for a response that failed, which is a 200 with `status: failed`."""
-        problem = failure_of(doc)
+        problem = problem_of_response(doc)
         if problem is not None:
             raise UpstreamError(problem)
         items = docs_of(doc.get("output"))

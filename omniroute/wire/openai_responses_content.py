@@ -25,7 +25,7 @@ from omniroute.wire.conversation import (
     Text,
 )
 from omniroute.wire.losses import label_of
-from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, whole, wrong
+from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_in, whole, wrong
 from omniroute.wire.shapes import docs_of
 
 # ── parts in ─────────────────────────────────────────────────────────────────────────────────────
@@ -54,11 +54,11 @@ def _read_part(doc: Doc, place: str) -> Part:
 
 def _read_text(doc: Doc, place: str) -> Part:
     citations = [read_annotation(entry) for entry in docs_of(doc.get("annotations"))]
-    return Text(text=text_at(doc, "text", place), cache=_cache(doc), citations=citations)
+    return Text(text=text_in(doc, "text", place), cache=_cache(doc), citations=citations)
 
 
 def _read_refusal(doc: Doc, place: str) -> Part:
-    return Refusal(text=text_at(doc, "refusal", place))
+    return Refusal(text=text_in(doc, "refusal", place))
 
 
 def _read_image(doc: Doc, place: str) -> Part:
@@ -90,7 +90,7 @@ def _file_source(doc: Doc, name: str | None, place: str) -> Source:
 
 def _read_audio(doc: Doc, place: str) -> Part:
     audio = object_at(doc.get("input_audio"), f"{place}.input_audio")
-    data, form = text_at(audio, "data", f"{place}.input_audio"), said(audio, "format")
+    data, form = text_in(audio, "data", f"{place}.input_audio"), said(audio, "format")
     return Audio(source=Source(data=data, media_type=audio_media_type(form)), format=form)
 
 

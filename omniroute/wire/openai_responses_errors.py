@@ -50,7 +50,7 @@ def _until_reset(body: bytes) -> float | None:
         return None
 
 
-def failure_of(response: Doc) -> Problem | None:
+def problem_of_response(response: Doc) -> Problem | None:
     """The problem of a response object with `status: failed`, or with an error; None for any other."""
     if response.get("status") != "failed" and not response.get("error"):
         return None

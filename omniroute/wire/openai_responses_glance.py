@@ -9,7 +9,7 @@ import msgspec
 
 from omniroute.wire.codec import Glance
 from omniroute.wire.conversation import Doc, Finish, Usage
-from omniroute.wire.openai_responses_errors import failure_of
+from omniroute.wire.openai_responses_errors import problem_of_response
 from omniroute.wire.openai_responses_object import read_finish, read_usage
 from omniroute.wire.openai_responses_shapes import said
 from omniroute.wire.shapes import docs_of
@@ -41,7 +41,7 @@ def glance(raw: bytes) -> Glance:
     except msgspec.ValidationError:
         return Glance(empty=True)
     finish = read_finish(doc)
-    problem = failure_of(doc)
+    problem = problem_of_response(doc)
     return Glance(
         usage=read_usage(doc["usage"]),
         finish=finish,

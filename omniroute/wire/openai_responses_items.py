@@ -29,7 +29,7 @@ from omniroute.wire.conversation import (
     Turn,
 )
 from omniroute.wire.openai_responses_content import read_annotation, read_content
-from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, wrong
+from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_in, wrong
 from omniroute.wire.shapes import docs_of
 from omniroute.wire.signatures import unwrap_signature, wrap_signature
 
@@ -162,7 +162,7 @@ class _InputItems:
     def output(self, item: Doc, place: str) -> None:
         custom = item.get("type") == "custom_tool_call_output"
         result = ToolResult(
-            id=text_at(item, "call_id", place),
+            id=text_in(item, "call_id", place),
             content=read_content(item.get("output"), f"{place}.output"),
             name=said(item, "name"),
             kind="custom" if custom else "function",
@@ -194,7 +194,7 @@ def read_call(item: Doc, place: str) -> ToolCall:
         raise wrong(f"{place}.call_id", "a call needs an id")
     return ToolCall(
         id=call_id,
-        name=text_at(item, "name", place),
+        name=text_in(item, "name", place),
         arguments=said(item, "input") or "" if custom else said(item, "arguments") or "{}",
         kind="custom" if custom else "function",
         namespace=said(item, "namespace"),

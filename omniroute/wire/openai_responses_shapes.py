@@ -37,7 +37,7 @@ def object_at(value: Any, place: str) -> Doc:
     return value
 
 
-def text_at(doc: Doc, key: str, place: str) -> str:
+def text_in(doc: Doc, key: str, place: str) -> str:
     """The text under `key`, which has to be there. Raises `Refused`."""
     value = doc.get(key)
     if not isinstance(value, str):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from omniroute.wire.conversation import Doc, Notes, Tool, ToolChoice
-from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_at, wrong
+from omniroute.wire.openai_responses_shapes import WIRE, list_at, object_at, said, text_in, wrong
 from omniroute.wire.shapes import docs_of
 
 # ── tools in ─────────────────────────────────────────────────────────────────────────────────────
@@ -31,7 +31,7 @@ def read_tools(value: Any) -> list[Tool]:
 
 
 def _read_namespace(doc: Doc, place: str) -> list[Tool]:
-    name = text_at(doc, "name", place)
+    name = text_in(doc, "name", place)
     tools = []
     for number, entry in enumerate(list_at(doc.get("tools"), f"{place}.tools")):
         inner = f"{place}.tools[{number}]"
@@ -43,7 +43,7 @@ def _read_namespace(doc: Doc, place: str) -> list[Tool]:
 
 
 def _read_tool(doc: Doc, place: str) -> Tool:
-    kind = text_at(doc, "type", place)
+    kind = text_in(doc, "type", place)
     return _READERS.get(kind, _read_server)(doc, place)
 
 
@@ -58,7 +58,7 @@ def _read_function(doc: Doc, place: str) -> Tool:
         raise wrong(f"{place}.parameters", "expected a JSON Schema object")
     return _keep_rest(
         Tool(
-            name=text_at(doc, "name", place),
+            name=text_in(doc, "name", place),
             description=said(doc, "description"),
             schema=schema,
             strict=strict if isinstance(strict, bool) else None,
@@ -69,7 +69,7 @@ def _read_function(doc: Doc, place: str) -> Tool:
 
 
 def _read_custom(doc: Doc, place: str) -> Tool:
-    tool = Tool(name=text_at(doc, "name", place), description=said(doc, "description"), kind="custom")
+    tool = Tool(name=text_in(doc, "name", place), description=said(doc, "description"), kind="custom")
     form = doc.get("format")
     tool.format = form if isinstance(form, dict) else None
     return _keep_rest(tool, doc, _CUSTOM_KEYS)
