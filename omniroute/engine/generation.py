@@ -94,7 +94,8 @@ class Generation:
             text = request.body if bulk is None else bulk.outline
             if len(text) > LARGE:
                 top = top_level(text)
-            seen = endpoint.wire.peek(text if top is None else without_bulk(top))
+            peeking = endpoint.wire if endpoint.embeddings is None else endpoint.embeddings
+            seen = peeking.peek(text if top is None else without_bulk(top))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if bulk is not None:
                 # What is wrong, and where, is told of the body itself.

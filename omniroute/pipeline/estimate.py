@@ -26,11 +26,12 @@ BYTES_PER_TOKEN = 4
 def estimate(exchange: Exchange, reply: Reply) -> Usage | None:
     """The usage of an answer that does not tell all of it; None where it does, or where there was no answer."""
     usage = exchange.usage
-    if exchange.target is None or reply.problem is not None or exchange.endpoint.operation != "chat":
+    operation = exchange.endpoint.operation
+    if exchange.target is None or reply.problem is not None or operation == "count_tokens":
         return None
     if usage is not None and (exchange.finish is not None or reply.stream is None):
         return None
-    output = _output(exchange, reply)
+    output = _output(exchange, reply) if operation == "chat" else 0
     if usage is None:
         return Usage(input=estimated_tokens(exchange), output=output)
     return msgspec.structs.replace(usage, output=max(usage.output, output))

@@ -10,6 +10,7 @@ import msgspec
 from omniroute.errors import Problem, Refused, Tried
 from omniroute.wire.codec import Operation, Peek, Reference, Wire
 from omniroute.wire.conversation import Answer, Conversation, Doc, Finish, Notes, Usage
+from omniroute.wire.embeddings import Embeddings
 
 if TYPE_CHECKING:
     from omniroute.pipeline.keys import Caller
@@ -48,13 +49,14 @@ class Dress(NamedTuple):
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A place that clients call. `family` names the pipeline that serves it, if the config does not say else; `dress`
-    is set where answers leave in other words than the wire's."""
+    is set where answers leave in other words than the wire's, `embeddings` where they are vectors."""
 
     path: str
     wire: Wire
     operation: Operation
     family: str
     dress: Dress | None = None
+    embeddings: Embeddings | None = None
 
 
 class Request:

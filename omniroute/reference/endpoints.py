@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omniroute.reference.markdown import code, codes, page, table
-from omniroute.server.endpoints import ROWS, VERBS
+from omniroute.server.endpoints import CLOUDCODE_VERBS, GEMINI_VERBS, ROWS
 
 GEMINI_WIRE = "gemini"
 CLOUDCODE_WIRE = "cloudcode"
@@ -104,8 +104,10 @@ def http_page() -> str:
 
 def _endpoints() -> list[tuple[str, str, str, str]]:
     exact = ((row.paths, row.wire, row.operation) for row in ROWS)
-    by_verb = ((gemini_paths(verb), GEMINI_WIRE, operation) for verb, (operation, _) in VERBS.items())
-    wrapped = ((cloudcode_paths(verb), CLOUDCODE_WIRE, operation) for verb, (operation, _) in VERBS.items())
+    by_verb = ((gemini_paths(verb), GEMINI_WIRE, asked.operation) for verb, asked in GEMINI_VERBS.items())
+    wrapped = (
+        (cloudcode_paths(verb), CLOUDCODE_WIRE, asked.operation) for verb, asked in CLOUDCODE_VERBS.items()
+    )
     return [
         (code(f"POST {paths[0]}"), _wire(wire), operation, codes(paths[1:]))
         for paths, wire, operation in (*exact, *by_verb, *wrapped)
@@ -125,8 +127,8 @@ def cloudcode_paths(verb: str) -> tuple[str, ...]:
 
 CALLS = (
     [(row.paths[0], row.wire) for row in ROWS]
-    + [(gemini_paths(verb)[0], GEMINI_WIRE) for verb in VERBS]
-    + [(cloudcode_paths(verb)[0], CLOUDCODE_WIRE) for verb in VERBS]
+    + [(gemini_paths(verb)[0], GEMINI_WIRE) for verb in GEMINI_VERBS]
+    + [(cloudcode_paths(verb)[0], CLOUDCODE_WIRE) for verb in CLOUDCODE_VERBS]
 )
 """The first spelling of every call of a model, and its wire format."""
 

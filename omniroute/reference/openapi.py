@@ -23,8 +23,8 @@ from omniroute.reference.endpoints import (
     gemini_paths,
 )
 from omniroute.registry import load as load_registry
-from omniroute.server.endpoints import FIXED, ROWS, SHOW, VERBS
-from omniroute.wire.codec import Wire
+from omniroute.server.endpoints import CLOUDCODE_VERBS, FIXED, GEMINI_VERBS, ROWS, SHOW
+from omniroute.wire.codec import Operation, Wire
 
 Doc = dict[str, Any]
 
@@ -46,6 +46,11 @@ SENT = ("X-Request-Id", "Idempotency-Key", "X-OmniRoute-No-Cache", "X-OmniRoute-
 TOLD = ("X-Request-Id", "X-OmniRoute-Config", "X-OmniRoute-Target", "X-OmniRoute-Cache", "X-OmniRoute-Idempotent",
         "X-OmniRoute-Dropped", "Server-Timing")  # fmt: skip
 ANY: Doc = {"type": "object"}
+WHAT: dict[Operation, str] = {
+    "chat": "Call a model",
+    "count_tokens": "Count the tokens of a request",
+    "embed": "Turn texts into vectors",
+}
 STREAM: Doc = {"type": "string", "description": "Events, as long as there are any."}
 
 QUERIES: dict[str, list[tuple[str, str, Doc]]] = {
@@ -118,24 +123,34 @@ def _wires() -> dict[str, Wire]:
 def _calls() -> Iterator[tuple[str, str, Doc]]:
     wires = _wires()
     for row in ROWS:
-        yield row.paths[0], "post", _call(wires[row.wire], row.operation, row.paths, streams=True)
-    for verb, (operation, streamed) in VERBS.items():
-        for name, paths in ((GEMINI_WIRE, gemini_paths(verb)), (CLOUDCODE_WIRE, cloudcode_paths(verb))):
-            yield paths[0], "post", _call(wires[name], operation, paths, streams=streamed, verb=verb)
+        streams = row.operation == "chat"
+        yield row.paths[0], "post", _call(wires[row.wire], row.operation, row.paths, streams=streams)
+    for name, verbs, paths_of in (
+        (GEMINI_WIRE, GEMINI_VERBS, gemini_paths),
+        (CLOUDCODE_WIRE, CLOUDCODE_VERBS, cloudcode_paths),
+    ):
+        for verb, asked in verbs.items():
+            paths = paths_of(verb)
+            yield (
+                paths[0],
+                "post",
+                _call(wires[name], asked.operation, paths, streams=asked.streamed, verb=verb),
+            )
 
 
-def _call(wire: Wire, operation: str, paths: tuple[str, ...], *, streams: bool, verb: str = "") -> Doc:
-    counting = operation == "count_tokens"
+def _call(wire: Wire, operation: Operation, paths: tuple[str, ...], *, streams: bool, verb: str = "") -> Doc:
     told: Doc = {"application/json": {"schema": ANY}}
-    if streams and not counting:
+    if streams:
         told[wire.stream_type.partition(";")[0]] = {"schema": STREAM}
-    what = "Count the tokens of a request" if counting else "Call a model"
     found: Doc = {
         "operationId": "-".join([wire.name, verb or paths[0].rpartition("/")[2]]).replace("_", "-"),
         "tags": ["models"],
-        "summary": f"{what}, in the format `{wire.name}`.",
+        "summary": f"{WHAT[operation]}, in the format `{wire.name}`.",
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in SENT],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _asked(wire)}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _asked(wire, streams=operation == "chat")}},
+        },
         "responses": {
             "200": {"description": "The answer.", "headers": _told(), "content": told},
             "default": {"$ref": "#/components/responses/error"},
@@ -146,12 +161,13 @@ def _call(wire: Wire, operation: str, paths: tuple[str, ...], *, streams: bool, 
     return found
 
 
-def _asked(wire: Wire) -> Doc:
+def _asked(wire: Wire, *, streams: bool) -> Doc:
     """What the gateway looks at in every request."""
     if not wire.model_in_body:
         return ANY
     model = {"type": "string", "description": "A combo, an alias, or `provider/model`."}
-    return {**ANY, "properties": {"model": model, "stream": {"type": "boolean"}}, "required": ["model"]}
+    stream: Doc = {"stream": {"type": "boolean"}} if streams else {}
+    return {**ANY, "properties": {"model": model, **stream}, "required": ["model"]}
 
 
 def _told() -> Doc:

@@ -18,7 +18,7 @@ async def watched(exchange: Exchange, proceed: Handler, health: Health) -> Reply
     """What `proceed` gives or raises. The exchange knows its target and account; counting tokens says nothing about
     how a target answers."""
     target, account = exchange.target, exchange.account
-    if target is None or account is None or exchange.endpoint.operation != "chat":
+    if target is None or account is None or exchange.endpoint.operation == "count_tokens":
         return await proceed(exchange)
     attempt = health.began(target.health_id, account.health_id, stream=exchange.stream)
     try:

@@ -213,6 +213,13 @@ class Target:
         found = self.upstreams.get(client_wire)
         return found if found is not None else next(iter(self.upstreams.values()))
 
+    def embedder(self, client_wire: str) -> Upstream | None:
+        """Likewise of the formats that have embeddings; None: there is none."""
+        found = self.upstreams.get(client_wire)
+        if found is not None and found.wire.embeddings is not None:
+            return found
+        return next((one for one in self.upstreams.values() if one.wire.embeddings is not None), None)
+
     @property
     def leaves(self) -> tuple[Target, ...]:
         return (self,)

@@ -20,7 +20,7 @@ from omniroute.routing.strategy import Candidate, Turn, Usable
 from omniroute.state.state import State
 
 Verdict = Literal["in", "out", "later"]
-OutBecause = Literal["disabled", "forbidden", "incapable", "too_small"] | Cause
+OutBecause = Literal["disabled", "forbidden", "incapable", "too_small", "unsupported"] | Cause
 
 DEEPEST = 5
 """Combos in combos in combos: this many levels are followed."""
@@ -191,6 +191,10 @@ class _Planner:
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
         if any(barred(provider.name, target.name) for barred in self.facts.barred):
             return Step(target, "out", "a filter keeps it out", cause="forbidden")
+        if self.facts.operation == "embed":
+            if choice and target.embedder(self.facts.wire) is None:
+                return Step(target, "out", "it has no embeddings", cause="unsupported")
+            choice = False
         lacking = self.facts.needs(target.lacking) if choice and target.lacking else _NOTHING
         if lacking or target.facts.context is not None:
             unfit = self._unfit(target, lacking)

@@ -82,6 +82,13 @@ def _none_usable(made: Plan, wait: float | None, tried: tuple[Tried, ...]) -> Pr
             retry_after=wait,
             tried=tried,
         )
+    if "unsupported" in causes and causes <= {"unsupported", "disabled", "forbidden"}:
+        return Problem(
+            kind="not_found",
+            code="unsupported_operation",
+            message=f"No target of {made.asked!r} has embeddings.",
+            tried=tried,
+        )
     if causes & {"incapable", "too_small"} and causes <= _UNFIT:
         return _unfit(made, tried)
     limited = any(s.verdict == "later" and s.reason.startswith(LIMITED) for s in made.steps)

@@ -270,6 +270,7 @@ class DataPlane:
                 "/v1/messages",
                 "/v1beta/models",
                 "/api/chat",
+                "/v1/embeddings",
                 "/v1/models",
             ],
             "admin": "/-/health",

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from omniroute.pipeline.exchange import Dress, Endpoint
-from omniroute.wire import ollama_generate
+from omniroute.wire import gemini_embeddings, ollama_embeddings, ollama_generate, openai_embeddings
 from omniroute.wire.codec import Operation, Peek, Wire
+from omniroute.wire.embeddings import Embeddings
 from omniroute.wire.ollama import OLLAMA_VERSION
 
 Listing = Literal["list", "one"]
@@ -22,6 +23,7 @@ class Row(NamedTuple):
     operation: Operation
     family: str
     dress: Dress | None = None
+    embeddings: Embeddings | None = None
 
 
 ROWS = (
@@ -53,20 +55,56 @@ ROWS = (
         "chat",
         Dress(ollama_generate.dress, ollama_generate.DressTap),
     ),
+    Row(
+        ("/v1/embeddings", "/embeddings", "/v1/v1/embeddings"),
+        "openai-chat",
+        "embed",
+        "embeddings",
+        embeddings=openai_embeddings.EMBEDDINGS,
+    ),
+    Row(
+        ("/api/embed", "/v1/api/embed"),
+        "ollama",
+        "embed",
+        "embeddings",
+        embeddings=ollama_embeddings.EMBED,
+    ),
+    Row(
+        ("/api/embeddings", "/v1/api/embeddings"),
+        "ollama",
+        "embed",
+        "embeddings",
+        embeddings=ollama_embeddings.PROMPT,
+    ),
 )
 
-_VERB = r":(?P<verb>generateContent|streamGenerateContent|countTokens)"
+
+class Verb(NamedTuple):
+    """What a path asks for that ends in a verb. `streamed`: the answer is a stream."""
+
+    operation: Operation
+    family: str
+    streamed: bool = False
+    embeddings: Embeddings | None = None
+
+
+CLOUDCODE_VERBS = {
+    "generateContent": Verb("chat", "chat"),
+    "streamGenerateContent": Verb("chat", "chat", streamed=True),
+    "countTokens": Verb("count_tokens", "count_tokens"),
+}
+GEMINI_VERBS = {
+    **CLOUDCODE_VERBS,
+    "embedContent": Verb("embed", "embeddings", embeddings=gemini_embeddings.ONE),
+    "batchEmbedContents": Verb("embed", "embeddings", embeddings=gemini_embeddings.MANY),
+}
+
 GEMINI = re.compile(
     r"/(?:v1beta1|v1beta|v1alpha|v1|v1/v1beta)/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models/(?P<model>.+)"
-    + _VERB
+    rf":(?P<verb>{'|'.join(GEMINI_VERBS)})"
 )
 """AI Studio's paths, and those of Vertex, where the project stands before the model."""
-CLOUDCODE = re.compile("/v1internal" + _VERB)
-VERBS: dict[str, tuple[Operation, bool]] = {
-    "generateContent": ("chat", False),
-    "streamGenerateContent": ("chat", True),
-    "countTokens": ("count_tokens", False),
-}
+CLOUDCODE = re.compile(rf"/v1internal:(?P<verb>{'|'.join(CLOUDCODE_VERBS)})")
 
 MODELS = re.compile(r"(?P<base>/v1beta|/v1alpha|/v1)?/models(?:/(?P<model>.+))?|(?:/v1)?(?P<tags>/api/tags)")
 SHOW = frozenset({"/api/show", "/v1/api/show"})
@@ -97,13 +135,14 @@ class Endpoints:
                     operation=row.operation,
                     family=row.family,
                     dress=row.dress,
+                    embeddings=row.embeddings,
                 )
             )
             for row in ROWS
             for path in row.paths
         }
-        self._gemini = _verbs(wires["gemini"], "/v1beta/models/{model}")
-        self._cloudcode = _verbs(wires["cloudcode"], "/v1internal")
+        self._gemini = _verbs(wires["gemini"], "/v1beta/models/{model}", GEMINI_VERBS)
+        self._cloudcode = _verbs(wires["cloudcode"], "/v1internal", CLOUDCODE_VERBS)
 
     def find(self, path: str, query: Mapping[str, str]) -> Found | None:
         """What answers POST at this path."""
@@ -114,7 +153,7 @@ class Endpoints:
         if match is None:
             return None
         verb = match["verb"]
-        streamed = VERBS[verb][1]
+        streamed = GEMINI_VERBS[verb].streamed
         array = streamed and query.get("alt") != "sse"
         if match.re is CLOUDCODE:
             return Found(self._cloudcode[verb], None, array, streamed)
@@ -144,14 +183,15 @@ class Endpoints:
         return self._wires["anthropic-messages" if "anthropic-version" in headers else "openai-chat"]
 
 
-def _verbs(wire: Wire, base: str) -> dict[str, Endpoint]:
+def _verbs(wire: Wire, base: str, verbs: Mapping[str, Verb]) -> dict[str, Endpoint]:
     """The endpoints of a wire whose paths end in a verb."""
     return {
         verb: Endpoint(
             path=f"{base}:{verb}",
             wire=wire,
-            operation=operation,
-            family="chat" if operation == "chat" else "count_tokens",
+            operation=asked.operation,
+            family=asked.family,
+            embeddings=asked.embeddings,
         )
-        for verb, (operation, _) in VERBS.items()
+        for verb, asked in verbs.items()
     }

@@ -107,7 +107,7 @@ class Cache(Options, frozen=True, kw_only=True):
             headers = exchange.request.headers
             if inner is None and KEY not in headers:
                 return proceed(exchange)
-            if exchange.endpoint.operation != "chat" or EXPLAIN in headers:
+            if exchange.endpoint.operation == "count_tokens" or EXPLAIN in headers:
                 return proceed(exchange)
             onward = proceed if inner is None else _onward(inner, proceed)
             if idempotency is None or not headers.get(KEY):
@@ -222,7 +222,9 @@ class _Exact(_Layer):
         self._dice = random.Random(0)
 
     async def run(self, exchange: Exchange, proceed: Handler) -> Reply:
-        said = self._said(exchange)
+        # The same texts have the same vectors: they are known by the bytes that ask for them, and told in no other way.
+        embeds = exchange.endpoint.operation == "embed"
+        said = await digest_of(exchange) if embeds else self._said(exchange)
         plan = self._planned(exchange) if said is not None else None
         if said is None or plan is None:
             return await _bypassed(exchange, proceed, told=True)

@@ -164,7 +164,7 @@ class _Attempts:
             self._failed(account, problem, outcome_of(problem))
 
     def _failed(self, account: Account, problem: Problem, outcome: Outcome) -> None:
-        if self._exchange.endpoint.operation != "chat":
+        if self._exchange.endpoint.operation == "count_tokens":
             # A provider that cannot count tokens is none the worse at answering.
             self._state.breakers.leave(self._target.breaker)
             return

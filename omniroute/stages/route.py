@@ -99,7 +99,7 @@ class _Journey:
         """What the client gets, or None when nobody could serve."""
         steps = deque(step for step in self._plan.steps if step.verdict == "in")
         while steps:
-            heat = heat_of(steps, racing=self._exchange.endpoint.operation == "chat")
+            heat = heat_of(steps, racing=self._exchange.endpoint.operation != "count_tokens")
             end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
             if end is not None:
                 return end

@@ -10,14 +10,23 @@ import msgspec
 from omniroute.declare import Options, option, stage
 from omniroute.errors import MalformedStream, Problem, Refused, UnsupportedContent
 from omniroute.pipeline import response_state
+from omniroute.pipeline.client_words import (
+    ESTIMATED,
+    limits_told,
+    not_strict,
+    tell_dropped,
+    tell_status,
+    unsupported,
+)
 from omniroute.pipeline.edits import EventEdits, applied, apply, edited_answer, names_of, select
+from omniroute.pipeline.embedding import embed
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
 from omniroute.pipeline.turns import in_turns
 from omniroute.routing.directory import Target, Upstream
 from omniroute.state.state import State
-from omniroute.upstream.headers import header_safe, outgoing_headers
+from omniroute.upstream.headers import outgoing_headers
 from omniroute.wire.asked_usage import UnaskedUsageTap
 from omniroute.wire.bridge import (
     AskedModelTap,
@@ -33,13 +42,7 @@ from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.estimate import estimated_tokens
 from omniroute.wire.names import NameMap
-from omniroute.wire.rate_limit_headers import named, read, write
 from omniroute.wire.splice import replace_model
-
-DROPPED = "X-OmniRoute-Dropped"
-ESTIMATED = "X-OmniRoute-Estimated"
-SHOULD_RETRY = "x-should-retry"
-"""A word of OpenAI's and Anthropic's servers that their SDKs obey, beside the status."""
 
 
 @stage("translate", needs=["target"], gives=["upstream_request"], example="{stage: translate, strict: true}")
@@ -63,6 +66,8 @@ class Translate(Options, frozen=True, kw_only=True):
             target = exchange.target
             if target is None:
                 raise RuntimeError("translate runs without a target")
+            if exchange.endpoint.embeddings is not None:
+                return await embed(exchange, target, state.clock, proceed, strict=self.strict)
             await response_state.put_in(exchange, state.responses)
             return await _Translation(exchange, target, self, state).run(proceed)
 
@@ -118,7 +123,7 @@ class _Translation:
         if path is None:
             if counting:
                 return self._estimate()
-            raise Refused(_unsupported(exchange.endpoint.operation, self._target))
+            raise Refused(unsupported(exchange.endpoint.operation, self._target))
         exchange.notes.dropped.clear()
         exchange.notes.emulated.clear()
         outgoing = Outgoing(
@@ -133,11 +138,10 @@ class _Translation:
         reply = await proceed(exchange)
         if counting:
             return self._counted(reply)
-        if exchange.notes.dropped:
-            reply.headers[DROPPED] = header_safe(", ".join(exchange.notes.dropped))
-        reply.headers.update(self._limits(reply))
+        tell_dropped(exchange, reply)
+        reply.headers.update(limits_told(exchange, reply, self._clock(), same=self._same))
         if reply.problem is not None:
-            self._tell(reply, reply.problem)
+            tell_status(exchange, reply, reply.problem)
             return reply if self._same else _without_body(reply)
         try:
             return self._stream(reply) if reply.stream is not None else await self._plain(reply)
@@ -215,7 +219,7 @@ class _Translation:
                 )
             ) from error
         if self._options.strict and exchange.notes.dropped:
-            raise Refused(_refused(exchange.notes.dropped, self._target))
+            raise Refused(not_strict(exchange.notes.dropped, self._target))
         return document
 
     def _finish_body(
@@ -254,26 +258,6 @@ class _Translation:
             body = edited_answer(body, client_edits, names, reply.headers)
         reply.body = body
         return reply
-
-    def _tell(self, reply: Reply, problem: Problem) -> None:
-        """Give an error a status that clients of this format know."""
-        known = self._exchange.wire.foreign_statuses.get(problem.http_status)
-        if known is not None:
-            reply.status = known
-            reply.problem = msgspec.structs.replace(problem, status=known)
-
-    def _limits(self, reply: Reply) -> Mapping[str, str]:
-        """The upstream's rate limits in headers that the client knows, and whether a failure is worth another try."""
-        if self._same:
-            told = named(reply.received)
-        else:
-            family, now = self._exchange.wire.limits, self._clock()
-            limits = read(reply.received, now) if family is not None else None
-            told = write(limits, family, now) if limits is not None and family is not None else {}
-        should = reply.received.get(SHOULD_RETRY) if reply.problem is not None else None
-        if should is not None:
-            told[SHOULD_RETRY] = should
-        return {name: header_safe(value) for name, value in told.items()}
 
     def _stream(self, reply: Reply) -> Reply:
         exchange, stream = self._exchange, reply.stream
@@ -337,18 +321,3 @@ async def _filled(outline: bytes, bulk: Bulk, whole: bytes) -> bytes:
 def _without_body(reply: Reply) -> Reply:
     reply.body = None
     return reply
-
-
-def _refused(dropped: Sequence[str], target: Target) -> Problem:
-    return Problem(
-        kind="invalid_request",
-        code="cannot_express",
-        message=f"{target.name} cannot express {', '.join(dropped)}, and this pipeline is strict.",
-        param=dropped[0],
-    )
-
-
-def _unsupported(operation: str, target: Target) -> Problem:
-    return Problem(
-        kind="not_found", code="unsupported_operation", message=f"{target.name} has no {operation}."
-    )

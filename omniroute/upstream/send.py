@@ -173,10 +173,13 @@ def _looked_at(exchange: Exchange, reply: Reply, outgoing: Outgoing) -> Reply:
     """A plain 200, seen through: its usage and finish, and whether it is an answer at all. Parsed once: where it is
     to be translated the whole answer is read and kept, else only these few fields."""
     body = reply.bulk.outline if reply.bulk is not None else reply.body or b""
-    if exchange.endpoint.operation != "chat":
+    operation = exchange.endpoint.operation
+    if operation == "count_tokens":
         return reply
     try:
-        if outgoing.wire is exchange.wire:
+        if operation == "embed":
+            reply.problem = _glanced(exchange, outgoing, body)
+        elif outgoing.wire is exchange.wire:
             glance = outgoing.wire.glance(body)
             exchange.usage, exchange.finish = glance.usage, glance.finish
             reply.problem = glance.problem or (EMPTY if glance.empty else None)
@@ -189,6 +192,15 @@ def _looked_at(exchange: Exchange, reply: Reply, outgoing: Outgoing) -> Reply:
             message="The upstream's answer is not the JSON it should be.",
         )
     return reply
+
+
+def _glanced(exchange: Exchange, outgoing: Outgoing, body: bytes) -> Problem | None:
+    """Vectors are read where they are to be translated; what they cost is known from a glance."""
+    if outgoing.wire.embeddings is None:
+        raise RuntimeError(f"{outgoing.wire.name} was asked to embed")
+    glance = outgoing.wire.embeddings.glance(body)
+    exchange.usage = glance.usage
+    return glance.problem or (EMPTY if glance.empty else None)
 
 
 def _read(exchange: Exchange, reply: Reply, outgoing: Outgoing, body: bytes) -> Problem | None:

@@ -17,6 +17,7 @@ from omniroute.declare import wire
 from omniroute.wire import gemini_glance
 from omniroute.wire.codec import Dialect, Glance, Operation, Peek, Reference, StreamTap
 from omniroute.wire.conversation import Answer, Conversation, Delta, Doc, Notes
+from omniroute.wire.embeddings import Embeddings
 from omniroute.wire.gemini import METHODS, Gemini
 from omniroute.wire.gemini_doc import as_list, wrong_shape
 from omniroute.wire.gemini_stream import GeminiReader
@@ -80,6 +81,7 @@ class CloudCode(Gemini):
 
     name: ClassVar[str] = "cloudcode"
     model_in_body: ClassVar[bool] = True
+    embeddings: ClassVar[Embeddings | None] = None
     reasoning_keys: ClassVar[tuple[str, ...]] = ("request.generationConfig", "request.generation_config")
 
     # request in, request out ────────────────────────────────────────────────────────────────────
@@ -104,7 +106,8 @@ class CloudCode(Gemini):
         super().add_system(doc.setdefault("request", {}), text, position)
 
     def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        return f"/v1internal:{METHODS[operation, stream]}"
+        method = METHODS.get((operation, stream))
+        return f"/v1internal:{method}" if method is not None else None
 
     def count_request(self, doc: Doc, model: str) -> Doc:
         """The count endpoint takes contents only: system text and tools are counted as what they are, text."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,7 +22,10 @@ from omniroute.errors import Problem
 from omniroute.wire.conversation import Answer, Conversation, Delta, Doc, Finish, Notes, Usage
 from omniroute.wire.rate_limit_headers import Family
 
-Operation = Literal["chat", "count_tokens"]
+if TYPE_CHECKING:
+    from omniroute.wire.embeddings import Embeddings
+
+Operation = Literal["chat", "count_tokens", "embed"]
 Position = Literal["prepend", "append"]
 
 
@@ -214,6 +217,8 @@ class Wire(ABC):
     """Whether tools may stand in named groups; elsewhere the bridge makes one name of both."""
     paths: ClassVar[Mapping[Operation, str]] = {}
     """What follows `base_url`, where the model stands in the body."""
+    embeddings: ClassVar[Embeddings | None] = None
+    """How targets of this wire embed; None: it has no words for it."""
     keep_alive: ClassVar[bytes]
     """Bytes that tell an idle client that we live."""
 

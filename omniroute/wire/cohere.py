@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from omniroute.declare import wire
-from omniroute.wire import cohere_answer, cohere_errors, cohere_request, cohere_writer
+from omniroute.wire import cohere_answer, cohere_embeddings, cohere_errors, cohere_request, cohere_writer
 from omniroute.wire.codec import ModelCard, NameRule, Operation, Wire
 from omniroute.wire.cohere_answer import read_usage, write_usage
 from omniroute.wire.cohere_parts import WIRE
 from omniroute.wire.cohere_stream import CohereReader, CohereTap
 from omniroute.wire.cohere_writer import CohereWriter
 from omniroute.wire.conversation import Doc, Usage
+from omniroute.wire.embeddings import Embeddings
 
 
 @wire(WIRE)
@@ -26,6 +27,7 @@ class Cohere(Wire):
 
     name: ClassVar[str] = WIRE
     paths: ClassVar[Mapping[Operation, str]] = {"chat": "/chat"}
+    embeddings: ClassVar[Embeddings | None] = cohere_embeddings.EMBEDDINGS
     wants_pairs: ClassVar[bool] = True
     reasoning_keys: ClassVar[tuple[str, ...]] = ("thinking",)
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_", 128, "a-zA-Z_")

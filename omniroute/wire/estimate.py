@@ -40,14 +40,18 @@ def estimated_tokens(talk: Conversation, unseen: int = 0) -> int:
     tokens += unseen / BYTES_PER_FILE_TOKEN
     for tool in talk.tools:
         tokens += (
-            PER_TOOL + _text(tool.name) + _text(tool.description or "") + _json(tool.schema or tool.native)
+            PER_TOOL
+            + text_tokens(tool.name)
+            + text_tokens(tool.description or "")
+            + _json(tool.schema or tool.native)
         )
     if talk.output is not None:
         tokens += _json(talk.output.schema)
     return max(1, round(tokens))
 
 
-def _text(text: str) -> float:
+def text_tokens(text: str) -> float:
+    """Of a text alone: no whole number, so that sums of many small ones are right."""
     if text.isascii():
         return len(text) / CHARACTERS_PER_TOKEN
     wide = sum(ord(c) > 0x2E80 for c in text)
@@ -60,7 +64,7 @@ def _json(document: Any) -> float:
 
 def _file(part: File | Audio | Video) -> float:
     if part.source.text is not None:
-        return _text(part.source.text)
+        return text_tokens(part.source.text)
     return len(part.source.data or "") / BYTES_PER_FILE_TOKEN
 
 
@@ -69,14 +73,14 @@ def _result(part: ToolResult) -> float:
 
 
 _COST: dict[type, Callable[[Any], float]] = {
-    Text: lambda part: _text(part.text),
-    Refusal: lambda part: _text(part.text),
-    Thinking: lambda part: _text(part.text),
+    Text: lambda part: text_tokens(part.text),
+    Refusal: lambda part: text_tokens(part.text),
+    Thinking: lambda part: text_tokens(part.text),
     Image: lambda part: IMAGE,
     Audio: _file,
     Video: _file,
     File: _file,
-    ToolCall: lambda part: PER_TURN + _text(part.name) + _text(part.arguments),
+    ToolCall: lambda part: PER_TURN + text_tokens(part.name) + text_tokens(part.arguments),
     ToolResult: _result,
     Opaque: lambda part: _json(part.doc),
 }

@@ -15,16 +15,17 @@ What quirks of a target change:
 from __future__ import annotations
 
 from typing import ClassVar
-from urllib.parse import quote
 
 import msgspec
 
 from omniroute.declare import wire
 from omniroute.errors import Problem
-from omniroute.wire import gemini_answer, gemini_errors, gemini_glance, gemini_request
+from omniroute.wire import gemini_answer, gemini_embeddings, gemini_errors, gemini_glance, gemini_request
 from omniroute.wire.codec import Glance, ModelCard, NameRule, Operation, StreamTap, Wire
 from omniroute.wire.conversation import Doc
+from omniroute.wire.embeddings import Embeddings
 from omniroute.wire.gemini_doc import as_count, given
+from omniroute.wire.gemini_names import path_of
 from omniroute.wire.gemini_stream import GeminiReader
 from omniroute.wire.gemini_stream_writer import GeminiWriter
 from omniroute.wire.sse import frame
@@ -37,17 +38,15 @@ METHODS: dict[tuple[Operation, bool], str] = {
 }
 """What is called at a model, with the query that it needs."""
 
-_COLLECTIONS = ("models/", "tunedModels/", "publishers/", "projects/", "endpoints/")
-"""A model's name that begins so is a resource's full name already."""
-
 
 @wire("gemini")
 class Gemini(Wire):
-    """Google's `generateContent`, its stream and `countTokens`; the model stands in the path."""
+    """Google's `generateContent`, its stream, `countTokens` and `embedContent`; the model stands in the path."""
 
     name: ClassVar[str] = "gemini"
     wants_pairs: ClassVar[bool] = True
     model_in_body: ClassVar[bool] = False
+    embeddings: ClassVar[Embeddings | None] = gemini_embeddings.MANY
     tool_names: ClassVar[NameRule | None] = NameRule("a-zA-Z0-9_.:-", 64, first="a-zA-Z_")
     reasoning_keys: ClassVar[tuple[str, ...]] = ("generationConfig", "generation_config")
 
@@ -58,8 +57,8 @@ class Gemini(Wire):
     count_request = staticmethod(gemini_request.count_request)
 
     def path(self, model: str, stream: bool, operation: Operation) -> str | None:
-        resource = model if model.startswith(_COLLECTIONS) else f"models/{model}"
-        return f"/{quote(resource, safe='/@:.-_~')}:{METHODS[operation, stream]}"
+        method = METHODS.get((operation, stream))
+        return f"{path_of(model)}:{method}" if method is not None else None
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
     read_answer = staticmethod(gemini_answer.read_answer)

@@ -15,6 +15,7 @@ import msgspec
 from omniroute.declare import wire
 from omniroute.wire import (
     ollama_answer,
+    ollama_embeddings,
     ollama_errors,
     ollama_generate,
     ollama_messages,
@@ -24,6 +25,7 @@ from omniroute.wire import (
 )
 from omniroute.wire.codec import ModelCard, Operation, Peek, Wire
 from omniroute.wire.conversation import Doc
+from omniroute.wire.embeddings import Embeddings
 from omniroute.wire.ollama_answer import write_time
 from omniroute.wire.ollama_messages import WIRE
 from omniroute.wire.ollama_stream import OllamaReader, OllamaTap
@@ -50,6 +52,7 @@ class Ollama(Wire):
 
     name: ClassVar[str] = WIRE
     paths: ClassVar[Mapping[Operation, str]] = {"chat": "/api/chat"}
+    embeddings: ClassVar[Embeddings | None] = ollama_embeddings.EMBED
     reasoning_keys: ClassVar[tuple[str, ...]] = ("think",)
     framing: ClassVar[Literal["sse", "ndjson", "aws"]] = "ndjson"
     stream_type: ClassVar[str] = "application/x-ndjson"

@@ -21,10 +21,12 @@ from omniroute.wire import (
     openai_chat_request,
     openai_chat_stream,
     openai_chat_writer,
+    openai_embeddings,
     openai_responses_request,
 )
 from omniroute.wire.codec import Dialect, ModelCard, NameRule, Operation, Peek, Wire
 from omniroute.wire.conversation import Doc, Notes
+from omniroute.wire.embeddings import Embeddings
 from omniroute.wire.openai_chat_parts import WIRE
 from omniroute.wire.rate_limit_headers import Family
 
@@ -48,6 +50,7 @@ class OpenAIChat(Wire):
 
     name: ClassVar[str] = WIRE
     paths: ClassVar[Mapping[Operation, str]] = {"chat": "/chat/completions"}
+    embeddings: ClassVar[Embeddings | None] = openai_embeddings.EMBEDDINGS
     wants_pairs: ClassVar[bool] = True
     limits: ClassVar[Family | None] = "openai"
     # Not where it begins like a tag: `<think>` is held until it is one.

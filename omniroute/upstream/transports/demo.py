@@ -18,11 +18,13 @@ from omniroute.errors import Problem, Refused, UnsupportedContent, UpstreamError
 from omniroute.registry import load
 from omniroute.upstream.demo_answer import CREATED, answer
 from omniroute.upstream.demo_deltas import deltas
+from omniroute.upstream.demo_embedding import embedded
 from omniroute.upstream.demo_request import count_tokens
 from omniroute.upstream.frames import Frames
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 from omniroute.wire.codec import Operation, Reference, Wire
 from omniroute.wire.conversation import Conversation, Doc, Notes
+from omniroute.wire.embeddings import Embeddings
 
 encode = msgspec.json.Encoder().encode
 
@@ -48,6 +50,8 @@ class Demo(Options, frozen=True, kw_only=True):
       send or delete are called only by their full name (for a name that is a plain word: "the write tool").
       It answers a tool's result in words;
     - it answers JSON, made from the schema, when structured output is asked for;
+    - it turns texts into vectors (256 numbers, or as many as are asked for): texts that share words are near each
+      other;
     - it keeps to `max_tokens` and to stop sequences, and counts four characters as a token.
 
     A model's name chooses how it behaves: `demo` waits 15 ms between words, `demo-fast` not at all, `demo-slow`
@@ -77,12 +81,13 @@ _USUAL = Pace(0.0, 0.015)
 
 
 class Route(NamedTuple):
-    """What is asked for at a path. `stream` is None where the body says it."""
+    """What is asked for at a path. `stream` is None where the body says it; `embeddings` is set where vectors are."""
 
     path: re.Pattern[str]
     wire: Wire
     operation: Operation
     stream: bool | None
+    embeddings: Embeddings | None = None
 
 
 class DemoTransport:
@@ -157,6 +162,8 @@ class _Request:
     async def answer(self) -> DemoInbound:
         try:
             document = msgspec.json.decode(self._body, type=dict)
+            if self._route.embeddings is not None:
+                return await self._embedded(self._route.embeddings, document)
             talk = self._wire.read_request(document)
         except (msgspec.MsgspecError, UnicodeDecodeError, UnsupportedContent) as error:
             return self._failed(Problem(kind="invalid_request", message=str(error)))
@@ -169,6 +176,18 @@ class _Request:
         if self._route.operation == "count_tokens":
             return DemoInbound(200, {}, [encode(self._wire.write_count(count_tokens(talk)))])
         return await self._said(talk, document)
+
+    async def _embedded(self, embeddings: Embeddings, document: Doc) -> DemoInbound:
+        asked = embeddings.read_request(document)
+        model = self._model or str(document.get("model") or "demo")
+        problem = _problem_of(model)
+        if problem is not None:
+            return self._failed(problem)
+        await asyncio.sleep(_PACES.get(model, _USUAL).first)
+        reference = Reference(model=model, request=document, created=CREATED, new_id=self._new_id)
+        whole = encode(embeddings.write_answer(embedded(asked), asked, reference))
+        cut = model == "demo-cut"
+        return DemoInbound(200, {}, [whole[: len(whole) // 2] if cut else whole], cut=cut)
 
     async def _said(self, talk: Conversation, document: Doc) -> DemoInbound:
         pace = _PACES.get(talk.model, _USUAL)
@@ -208,6 +227,8 @@ def _routes(wire: Wire) -> Iterator[Route]:
         else:
             yield Route(_pattern(plain), wire, operation, False)
             yield Route(_pattern(streamed), wire, operation, True)
+    for embeddings in wire.embeddings.variants if wire.embeddings is not None else ():
+        yield Route(_pattern(embeddings.path(_ANY_MODEL)), wire, "embed", False, embeddings)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

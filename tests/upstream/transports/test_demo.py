@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,8 @@ from omniroute.wire.conversation import (
     Turn,
     UsageDelta,
 )
+from omniroute.wire.embeddings import EmbeddingRequest, Embeddings, read_embeddings
+from omniroute.wire.ollama_embeddings import Prompt
 from tests.support.recordings import require
 
 WIRES = {d.name: d.cls() for d in load(plugins=False).all("wire")}
@@ -363,6 +366,45 @@ async def test_it_counts_tokens(demo: Transport, name: str) -> None:
     assert tokens == answer.usage.input > 100
 
 
+EMBEDDING = [one for name in ALL if (one := WIRES[name].embeddings) is not None]
+SHAPES = [shape for one in EMBEDDING for shape in one.variants]
+
+
+def near(a: Sequence[float], b: Sequence[float]) -> float:
+    """The cosine of two vectors of length 1."""
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+async def embedded(demo: Transport, shape: Embeddings, text: str, dimensions: int | None = None) -> Any:
+    asked = EmbeddingRequest(inputs=[text], dimensions=dimensions)
+    body = {"prompt": text} if isinstance(shape, Prompt) else shape.write_request(asked, Dialect(), Notes())
+    outbound = Outbound(url=f"demo:{shape.path('demo')}", headers={}, body=msgspec.json.encode(body))
+    inbound = await demo.send(outbound)
+    assert inbound.status == 200
+    return read_embeddings(await inbound.read(), shape, 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: type(shape).__name__)
+async def test_it_turns_texts_into_vectors(demo: Transport, shape: Embeddings) -> None:
+    one, again, like, other = [
+        (await embedded(demo, shape, text)).vectors[0]
+        for text in ("A red fox jumps", "A red fox jumps", "the fox jumps, red", "taxes are due in May")
+    ]
+    assert (one, len(one)) == (again, 256)
+    assert near(one, one) == pytest.approx(1)
+    assert near(one, like) > 0.5 > near(one, other)
+
+
+@pytest.mark.parametrize(
+    "shape", [s for s in SHAPES if not isinstance(s, Prompt)], ids=lambda s: type(s).__name__
+)
+async def test_its_vectors_are_as_long_as_asked_for(demo: Transport, shape: Embeddings) -> None:
+    assert len((await embedded(demo, shape, "hello", 12)).vectors[0]) == 12
+    body = {"model": "demo", "input": "x", "dimensions": 5000}
+    inbound = await demo.send(Outbound(url="demo:/embeddings", headers={}, body=msgspec.json.encode(body)))
+    assert inbound.status == 400
+
+
 # ── failures ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -414,7 +456,7 @@ async def test_a_bad_body_gets_the_wires_own_error(demo: Transport, name: str, b
 
 
 async def test_an_unknown_path_is_not_found(demo: Transport) -> None:
-    inbound = await demo.send(Outbound(url="demo:/embeddings", headers={}, body=b"{}"))
+    inbound = await demo.send(Outbound(url="demo:/images", headers={}, body=b"{}"))
     assert inbound.status == 404
 
 
