@@ -10,7 +10,6 @@ import pytest
 
 from omniroute.errors import Refused, UnsupportedContent
 from omniroute.wire.bedrock import Bedrock
-from omniroute.wire.codec import Dialect
 from omniroute.wire.conversation import (
     Audio,
     Citation,
@@ -35,6 +34,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from tests.support import recordings
+from tests.support.requests import talk, written
 
 WIRE = Bedrock()
 WEATHER = Tool(name="weather", schema={"type": "object", "properties": {"city": {"type": "string"}}})
@@ -42,19 +42,12 @@ HI = Turn(role="user", parts=[Text(text="hi")])
 RECORDED = [*recordings.ids("bedrock-converse"), *recordings.ids("bedrock-converse-stream")]
 
 
-def talk(*parts: Part, **settings: Any) -> Conversation:
-    return Conversation(turns=[Turn(role="user", parts=list(parts or (Text(text="hi"),)))], **settings)
-
-
 def turns(*given: tuple[str, list[Part]], **settings: Any) -> Conversation:
     return Conversation(turns=[Turn(role=role, parts=parts) for role, parts in given], **settings)  # type: ignore[arg-type]  # a table of roles
 
 
 def write(conversation: Conversation, *quirks: str, **dialect: Any) -> tuple[dict[str, Any], Notes]:
-    notes = Notes()
-    doc = WIRE.write_request(conversation, Dialect(model="m", quirks=frozenset(quirks), **dialect), notes)
-    assert json.loads(json.dumps(doc)) == doc
-    return doc, notes
+    return written(WIRE, conversation, quirks, model="m", **dialect)
 
 
 def content(conversation: Conversation, *quirks: str) -> tuple[list[dict[str, Any]], Notes]:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from omniroute.errors import Refused, UnsupportedContent
-from omniroute.wire.codec import Dialect
 from omniroute.wire.cohere import Cohere
 from omniroute.wire.conversation import (
     Audio,
@@ -31,24 +30,14 @@ from omniroute.wire.conversation import (
     Video,
 )
 from tests.support import recordings
+from tests.support.requests import asked, talk, written
 
 WIRE = Cohere()
 PLAIN = frozenset({"no_reasoning_effort"})
 
 
-def asked(**settings: Any) -> dict[str, Any]:
-    return {"model": "m", "messages": [{"role": "user", "content": "hi"}], **settings}
-
-
-def talk(*parts: Part, role: Any = "user", **settings: Any) -> Conversation:
-    return Conversation(
-        model="m", turns=[Turn(role=role, parts=list(parts or (Text(text="hi"),)))], **settings
-    )
-
-
 def write(conversation: Conversation, **dialect: Any) -> tuple[dict[str, Any], Notes]:
-    notes = Notes()
-    return WIRE.write_request(conversation, Dialect(model="m", **dialect), notes), notes
+    return written(WIRE, conversation, model="m", **dialect)
 
 
 # ── in ─────────────────────────────────────────────────────────────────────────────────────────────

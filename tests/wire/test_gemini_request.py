@@ -34,7 +34,7 @@ from omniroute.wire.conversation import (
     Turn,
     Video,
 )
-from tests.support import recordings
+from tests.support import recordings, requests
 from tests.support.gemini import GEMINI
 
 OWN = Signature(value="c2ln", wire="gemini")
@@ -53,8 +53,7 @@ def read_parts(*parts: Any) -> list[Part]:
 
 
 def write(talk: Conversation, *quirks: str, **dialect: Any) -> tuple[Doc, Notes]:
-    notes = Notes()
-    return GEMINI.write_request(talk, Dialect(quirks=frozenset(quirks), **dialect), notes), notes
+    return requests.written(GEMINI, talk, quirks, **dialect)
 
 
 def user(*parts: Part | str) -> Turn:

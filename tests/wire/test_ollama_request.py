@@ -34,6 +34,7 @@ from omniroute.wire.conversation import (
 from omniroute.wire.ollama import Ollama
 from omniroute.wire.openai_chat import OpenAIChat
 from tests.support import recordings
+from tests.support.requests import asked, talk, written
 
 WIRE = Ollama()
 CHATS = [
@@ -41,19 +42,8 @@ CHATS = [
 ]
 
 
-def asked(**settings: Any) -> dict[str, Any]:
-    return {"model": "m", "messages": [{"role": "user", "content": "hi"}], **settings}
-
-
-def talk(*parts: Part, role: Any = "user", **settings: Any) -> Conversation:
-    return Conversation(
-        model="m", turns=[Turn(role=role, parts=list(parts or (Text(text="hi"),)))], **settings
-    )
-
-
 def write(conversation: Conversation, **dialect: Any) -> tuple[dict[str, Any], Notes]:
-    notes = Notes()
-    return WIRE.write_request(conversation, Dialect(model="m", **dialect), notes), notes
+    return written(WIRE, conversation, model="m", **dialect)
 
 
 # ── in ─────────────────────────────────────────────────────────────────────────────────────────────

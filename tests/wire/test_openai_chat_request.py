@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from omniroute.errors import Refused, UnsupportedContent
-from omniroute.wire.codec import Dialect
 from omniroute.wire.conversation import (
     Audio,
     Conversation,
@@ -33,6 +32,7 @@ from omniroute.wire.conversation import (
     Video,
 )
 from omniroute.wire.openai_chat import OpenAIChat
+from tests.support import requests
 
 WIRE = OpenAIChat()
 
@@ -42,8 +42,7 @@ def read(**settings: Any) -> Conversation:
 
 
 def write(talk: Conversation, *quirks: str, **dialect: Any) -> tuple[Doc, Notes]:
-    notes = Notes()
-    return WIRE.write_request(talk, Dialect(quirks=frozenset(quirks), **dialect), notes), notes
+    return requests.written(WIRE, talk, quirks, **dialect)
 
 
 def user(*parts: Part) -> Turn:
