@@ -12,7 +12,8 @@ from omniroute.pipeline.site import Site
 
 @stage("system_prompt", example="{stage: system_prompt, text: Answer in Italian., position: prepend}")
 class SystemPrompt(Options, frozen=True, kw_only=True):
-    """Adds a system text before or after those that the client sent, in the client's own format."""
+    """Adds a system text before or after those that the client sent, in the client's own format. Requests for embeddings
+    have no place for one, and stay as they are."""
 
     text: Annotated[str, option("The text.", min_length=1)]
     position: Annotated[
@@ -21,7 +22,8 @@ class SystemPrompt(Options, frozen=True, kw_only=True):
 
     def build(self, site: Site) -> Gate:
         def check(exchange: Exchange) -> Reply | None:
-            exchange.wire.add_system(exchange.edit(), self.text, self.position)
+            if exchange.endpoint.embeddings is None:
+                exchange.wire.add_system(exchange.edit(), self.text, self.position)
             return None
 
         return Gate(check)
