@@ -10,6 +10,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OmniRoute needs Python 3.11 or newer (PYTHON=... make)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,socks]'
+	$(BIN)/python -m compileall -q omniroute  # where the environment forbids Python to do so, every start would do it again
 	touch $@
 
 run: $(VENV)/.ready  ## the gateway on port 20128
