@@ -1,9 +1,9 @@
-"""Large pictures, documents and recordings, cut out of a JSON text before it is read and put back after it was written.
+"""Large pictures, documents and recordings, cut out of a JSON text before it is read and put back when it was written.
 
 What a parser reads in one go holds up everybody else, and of a request of 50 MB all but some kilobytes is base64 that
 no codec looks into. So its middle is cut out: a short word stands for it in the outline, which is JSON as before. Only
-what begins as such files do is cut, only whole windows of plain text of one string, and never its beginning or its end:
-whoever asks what kind of file it is, or how it is padded, gets the true answer.
+what begins as such files do is cut, only plain text of one string, and never its beginning or its end: whoever asks what
+kind of file it is, or how it is padded, gets the true answer.
 
 The functions are generators: whoever drives them gives others their turn at each `yield`.
 """
@@ -14,14 +14,17 @@ import hashlib
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from io import BytesIO
-from typing import Literal
 
 import msgspec
 
 HUGE = 4 * 2**20
 """Bytes of a text with which every step takes milliseconds: beyond them it is worth the pains."""
+PROBE = 16 * 1024
+"""Bytes without a quote at which one looks what they belong to. What is twice as long is found wherever it begins."""
 WINDOW = 64 * 1024
-"""Bytes that are looked at together, and the least that is cut out. A multiple of 4, as base64 is in groups of 4."""
+"""Bytes that are looked through at once."""
+EDGE = 64
+"""Bytes that stay at both ends of what is cut out, beside how it begins."""
 TURN = 2**20
 """Bytes that are copied or looked through between two turns of others."""
 
@@ -30,6 +33,9 @@ _PICTURES = rb"iVBORw0KGgo|/9j/|R0lGOD|UklGR.{6}XRUJQ"
 _FILES = rb"JVBERi0|UklGR.{6}XQVZF|SUQz|T2dnUw|ZkxhQw"
 """Of PDF, WAV, MP3 with its tags, Ogg, FLAC."""
 _MEDIA = re.compile(rb'(?<!\\)"(?:data:[^",\\]{1,200};base64,)?(?:(?P<picture>%b)|%b)' % (_PICTURES, _FILES))
+_WORD = re.compile(rb"left[0-9a-f]{64}")
+LENGTH = 68
+"""Bytes of such a word."""
 _text = msgspec.json.Decoder(str).decode
 
 
@@ -44,31 +50,54 @@ class Bulk(msgspec.Struct, frozen=True):
 
 def cut_out(text: bytes) -> Generator[None, None, Bulk | None]:
     """The text without its large files; None where it has none. Of what is no JSON the outline is none either."""
-    outline: list[bytes] = []
+    view = memoryview(text)
+    outline: list[bytes | memoryview] = []
     cuts: dict[bytes, memoryview] = {}
-    done = at = unseen = 0
-    while at + WINDOW <= len(text):
-        kind = _kind_at(text, at)
-        end = (yield from _plain_from(text, at)) if kind is not None else at
-        if end > at:
-            word = _word(len(cuts), text, at, end)
-            cuts[word] = memoryview(text)[at:end]
-            outline += [text[done:at], word]
-            done = end
-            unseen += 0 if kind == "picture" else end - at - len(word)
-        at = max(end, at + WINDOW)
-        if at % TURN == 0:
+    done = at = unseen = rested = 0
+    while at + PROBE <= len(text):
+        found = _file_at(text, at)
+        if found is not None:
+            begin = max(done, found.end() + EDGE)
+            end = yield from _plain_from(text, begin)
+            if end - begin >= PROBE:
+                word = _word(len(cuts), text, begin, end)
+                cuts[word] = view[begin:end]
+                outline += [view[done:begin], word]
+                unseen += 0 if found["picture"] else end - begin - len(word)
+                done = end
+            at = max(at, end)
+        at += PROBE
+        if at - rested >= TURN:
+            rested = at
             yield
     if not cuts:
         return None
-    found = Bulk(b"".join([*outline, text[done:]]), cuts, unseen)
-    return found if all(found.outline.count(word) == 1 for word in cuts) else None
+    made = yield from joined([*outline, view[done:]])
+    words = yield from _words_in(made)
+    # A text that knows these words would get what is not its own.
+    return Bulk(made, cuts, unseen) if [word[0] for word in words] == list(cuts) else None
 
 
 def put_back(text: bytes, bulk: Bulk) -> Generator[None, None, bytes]:
     """What was made of an outline, with the files in it again: as often as their words are."""
-    words = re.compile(b"(" + b"|".join(bulk.cuts) + b")")
-    return (yield from joined([bulk.cuts.get(piece, piece) for piece in words.split(text)]))
+    view = memoryview(text)
+    pieces: list[bytes | memoryview] = []
+    done = 0
+    for word in (yield from _words_in(text)):
+        pieces += [view[done : word.start()], bulk.cuts.get(word[0], word[0])]
+        done = word.end()
+    return (yield from joined([*pieces, view[done:]]))
+
+
+def _words_in(text: bytes) -> Generator[None, None, list[re.Match[bytes]]]:
+    """All that looks like a word for a cut, in order."""
+    words: list[re.Match[bytes]] = []
+    for at in range(0, len(text), TURN):
+        if at:
+            yield
+        # A word that begins in this turn may end in the next one, and none begins within another.
+        words += _WORD.finditer(text, at, at + TURN + LENGTH - 1)
+    return words
 
 
 def joined(pieces: Sequence[bytes | memoryview]) -> Generator[None, None, bytes]:
@@ -97,24 +126,28 @@ def _slices(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview
             yield from (view[at : at + TURN] for at in range(0, len(view), TURN))
 
 
-def _kind_at(text: bytes, at: int) -> Literal["picture", "file"] | None:
-    """What the window there is within, by how the string begins."""
-    if text.find(b'"', at, at + WINDOW) >= 0:
+def _file_at(text: bytes, at: int) -> re.Match[bytes] | None:
+    """How the string begins that goes on for all of a probe there, if it is a file."""
+    if text.find(b'"', at, at + PROBE) >= 0:
         return None
-    quote = text.rfind(b'"', max(0, at - WINDOW), at)
-    found = _MEDIA.match(text, quote, at) if quote >= 0 else None
-    if found is None:
-        return None
-    return "file" if found["picture"] is None else "picture"
+    quote = text.rfind(b'"', max(0, at - 2 * PROBE), at)
+    return _MEDIA.match(text, quote, at) if quote >= 0 else None
 
 
-def _plain_from(text: bytes, at: int) -> Generator[None, None, int]:
-    """Where the windows end that can be cut out."""
-    while at + WINDOW <= len(text) and _is_plain(text[at : at + WINDOW]):
-        at += WINDOW
-        if at % TURN == 0:
+def _plain_from(text: bytes, begin: int) -> Generator[None, None, int]:
+    """Where that ends which can be cut out: whole groups of base64, but for the edge of the string."""
+    at = begin
+    while True:
+        window = text[at : at + WINDOW]
+        quote = window.find(b'"')
+        whole = (len(window) if quote < 0 else max(0, quote - EDGE)) // 4 * 4
+        if not whole or not _is_plain(window[:whole]):
+            return at
+        at += whole
+        if whole < WINDOW:
+            return at
+        if (at - begin) % TURN == 0:
             yield
-    return at
 
 
 def _is_plain(window: bytes) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.wire.bulk import TURN, WINDOW, Bulk, cut_out, joined, put_back
+from omniroute.wire.bulk import PROBE, TURN, WINDOW, Bulk, cut_out, joined, put_back
 from tests.support.properties import examples
 
 PROPERTY = examples(60)
@@ -58,7 +58,7 @@ def cut(text: bytes) -> Bulk:
 def test_a_large_picture_is_cut_out_and_put_back(beginning: str, url: str) -> None:
     text = request({"image_url": {"url": url + picture(10 * WINDOW, beginning)}}, "and?")
     bulk = cut(text)
-    assert len(bulk.outline) < 3 * WINDOW
+    assert len(bulk.outline) < 600
     assert run(put_back(bulk.outline, bulk)) == text
     (given,) = [c["image_url"]["url"] for c in json.loads(bulk.outline)["messages"][0]["content"][:1]]
     assert given.startswith(url + beginning)
@@ -78,6 +78,15 @@ def test_each_of_several_pictures_comes_back_to_its_place() -> None:
     assert run(put_back(bulk.outline, bulk)) == text
 
 
+def test_many_pictures_leave_little() -> None:
+    """A session of screenshots: each of them is found, wherever it begins."""
+    text = request(*[picture(2 * PROBE + 999 * n, seed=n) for n in range(40)])
+    bulk = cut(text)
+    assert len(bulk.cuts) == 40
+    assert len(bulk.outline) < 40 * 400
+    assert run(put_back(bulk.outline, bulk)) == text
+
+
 def test_a_word_that_is_left_out_or_repeated() -> None:
     bulk = cut(request(picture(5 * WINDOW)))
     ((word, middle),) = bulk.cuts.items()
@@ -90,6 +99,13 @@ def test_the_same_request_has_the_same_outline() -> None:
     assert cut(text).outline == cut(bytes(bytearray(text))).outline
 
 
+@pytest.mark.parametrize("before", range(TURN - 80, TURN + 10, 7))
+def test_a_word_at_the_border_of_two_turns(before: int) -> None:
+    text = b'["' + b"x" * before + b'","' + picture(5 * WINDOW).encode() + b'"]'
+    bulk = cut(text)
+    assert run(put_back(bulk.outline, bulk)) == text
+
+
 def test_a_text_that_knows_the_words_is_left_whole() -> None:
     """It would get what is not its own."""
     image = picture(5 * WINDOW)
@@ -98,7 +114,7 @@ def test_a_text_that_knows_the_words_is_left_whole() -> None:
 
 
 WHOLE = {
-    "small": request(picture(WINDOW)),
+    "small": request(picture(PROBE)),
     "text": request("word " * WINDOW),
     "base64-of-who-knows-what": request(picture(5 * WINDOW, "QUJDREVG")),
     "in-mid-text": request("see " + picture(5 * WINDOW)),
@@ -133,7 +149,7 @@ strings = st.one_of(
     st.builds(
         lambda beginning, size, seed, end: picture(size, beginning, seed) + end,
         st.sampled_from([*BEGINNINGS, *FILES, "QUJD", "data:image/png;base64,iVBORw0KGgo", "/9j/\\", ""]),
-        st.integers(WINDOW // 2, 4 * WINDOW),
+        st.integers(PROBE, 3 * WINDOW),
         st.integers(0, 3),
         st.sampled_from(["", "=", "é", '"', "\\", "-"]),
     ),
@@ -168,3 +184,10 @@ def test_others_have_their_turn() -> None:
     assert while_cutting >= 19
     assert while_putting >= 19
     assert turns(joined([b"x"] * 10)) == (b"x" * 10, 0)
+    # Also of many files, and of much text beside one.
+    many = request(*[picture(3 * PROBE, seed=n) for n in range(100)])
+    much = request("word " * TURN, picture(10 * PROBE))
+    for text, least in ((many, len(many) // TURN - 1), (much, 2 * (len(much) // TURN) - 1)):
+        bulk, while_cutting = turns(cut_out(text))
+        assert bulk is not None and while_cutting >= least
+        assert run(put_back(bulk.outline, bulk)) == text
