@@ -22,7 +22,6 @@ from omniroute.wire.conversation import (
     Delta,
     Doc,
     End,
-    Failure,
     Finish,
     Finished,
     LogprobsDelta,
@@ -33,7 +32,7 @@ from omniroute.wire.conversation import (
     Usage,
     UsageDelta,
 )
-from omniroute.wire.failures import CUT
+from omniroute.wire.failures import CUT, failure_of
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import doc_of, docs_of, text_of
 
@@ -100,9 +99,7 @@ class CohereReader:
     def _fail(self, problem: Problem | None) -> Iterable[Delta]:
         self._over = True
         problem = problem or Problem(kind="bad_gateway", message="The upstream failed.")
-        return (
-            Failure(kind=problem.kind, message=problem.message, status=problem.status, native=problem.native),
-        )
+        return (failure_of(problem),)
 
     def _new_part(self) -> int:
         self._parts += 1

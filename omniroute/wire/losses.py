@@ -6,6 +6,7 @@ to the API alone and means nothing to a model, and hints on cost and accounting,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -80,6 +81,9 @@ def note_foreign_settings(talk: Conversation, own: str, notes: Notes) -> None:
             note_loss(notes, name, value)
 
 
+_SAYS_AT_ZERO = frozenset({"seed"})
+"""Settings whose zero is a value like any other; with most it is what happens by itself."""
+
 _CLIENT_WORDS = {"previous_id": "previous_response_id"}
 """Fields of a conversation that clients call otherwise."""
 
@@ -87,7 +91,8 @@ _CLIENT_WORDS = {"previous_id": "previous_response_id"}
 def note_unsaid(talk: Conversation, fields: Iterable[str], notes: Notes) -> None:
     """Note the settings that a format cannot say: those `fields`, more than one answer, and answers but in text."""
     for field in fields:
-        if getattr(talk, field):
+        value = getattr(talk, field)
+        if value or (value is not None and field in _SAYS_AT_ZERO):
             note_loss(notes, _CLIENT_WORDS.get(field, field))
     if talk.choices is not None and talk.choices > 1:
         notes.drop("n")
@@ -112,7 +117,10 @@ def note_turn(turn: Turn, notes: Notes) -> None:
 
 def label_of(part: Part) -> str:
     """What to call a part that has no place: its own wire's word for it, or ours."""
-    return part.label or "content" if isinstance(part, Opaque) else type(part).__name__.lower()
+    if isinstance(part, Opaque):
+        return part.label or "content"
+    # ToolResult → tool_result
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(part).__name__).lower()
 
 
 def spoken(part: Audio, notes: Notes, word: str = "audio") -> str:

@@ -34,6 +34,7 @@ from omniroute.wire.conversation import (
     UsageDelta,
     WholePart,
 )
+from omniroute.wire.failures import failure_of
 from omniroute.wire.openai_responses_content import read_annotation
 from omniroute.wire.openai_responses_errors import problem_in
 from omniroute.wire.openai_responses_items import read_output_item, read_reasoning
@@ -163,15 +164,7 @@ class ResponsesReader:
 
     def _fail(self, doc: Doc) -> list[Delta]:
         self._over = True
-        problem = problem_in(doc)
-        return [
-            Failure(
-                kind=problem.kind,
-                message=problem.message,
-                native=problem.native,
-                retry_after=problem.retry_after,
-            )
-        ]
+        return [failure_of(problem_in(doc))]
 
     def _alive(self, doc: Doc) -> Iterator[Delta]:
         yield Ping()

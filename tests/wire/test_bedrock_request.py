@@ -568,6 +568,7 @@ def test_tools_of_other_kinds() -> None:
         ({"service_tier": "scale"}, [], {}, ["service_tier"], []),
         ({"metadata": {"team": "blue", "n": 1}}, [], {"requestMetadata": {"team": "blue"}}, ["metadata"], []),
         ({"metadata": {"a": "b{c}"}}, [], {}, ["metadata"], []),
+        ({"seed": 0, "frequency_penalty": 0.0}, [], {}, ["seed"], []),
         ({"seed": 1, "logprobs": True, "choices": 2}, [], {}, ["seed", "logprobs", "n"], []),
         ({"user": "u", "prompt_cache_key": "k"}, [], {}, [], ["user", "prompt_cache_key"]),
         ({"modalities": ["audio"]}, [], {}, ["modalities"], []),
