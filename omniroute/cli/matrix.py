@@ -9,6 +9,7 @@ from typing import Any
 
 from omniroute.engine.build import wire_of
 from omniroute.registry import load
+from omniroute.wire.embeddings_matrix import embeddings_matrix
 from omniroute.wire.matrix import Cell, matrix
 
 MARKS = {"kept": "kept", "emulated": "emulated", "dropped": "DROPPED", "refused": "REFUSED", "unsaid": "·"}
@@ -24,6 +25,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--client", help="only this client format")
     parser.add_argument("--target", help="only this target format")
+    parser.add_argument("--embeddings", action="store_true", help="of requests for embeddings, not of chats")
     parser.add_argument("--json", action="store_true", help="print JSON, with the names that are noted")
     parser.set_defaults(run=run)
 
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             return 1
     found = {
         (client, target): cells
-        for (client, target), cells in matrix(wires).items()
+        for (client, target), cells in (embeddings_matrix if args.embeddings else matrix)(wires).items()
         if args.client in (None, client) and args.target in (None, target)
     }
     if args.json:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from omniroute.engine.build import wire_of
 from omniroute.reference.markdown import page, table
 from omniroute.registry import load
+from omniroute.wire.embeddings_matrix import embeddings_matrix
 from omniroute.wire.matrix import Cell, matrix
 
 MARKS = {
@@ -30,15 +33,26 @@ WORDS = (
 
 def matrix_page() -> str:
     """A table for each client format."""
-    cells = matrix({d.name: wire_of(d.cls) for d in load(plugins=False).all("wire")})
+    wires = {d.name: wire_of(d.cls) for d in load(plugins=False).all("wire")}
+    return page(
+        "What each translation keeps",
+        ABOUT,
+        WORDS,
+        *_sections(matrix(wires)),
+        *_sections(embeddings_matrix(wires), " (embeddings)"),
+    )
+
+
+def _sections(cells: Mapping[tuple[str, str], dict[str, Cell]], of: str = "") -> list[str]:
+    """One for each client, whose name stands before what it is `of`."""
     clients = dict.fromkeys(client for client, _ in cells)
-    sections = [
-        _section(client, {t: found for (c, t), found in cells.items() if c == client}) for client in clients
+    return [
+        _section(client, of, {t: found for (c, t), found in cells.items() if c == client})
+        for client in clients
     ]
-    return page("What each translation keeps", ABOUT, WORDS, *sections)
 
 
-def _section(client: str, columns: dict[str, dict[str, Cell]]) -> str:
+def _section(client: str, of: str, columns: dict[str, dict[str, Cell]]) -> str:
     features = next(iter(columns.values()))
     rows = [(feature, *(MARKS[cells[feature].verdict] for cells in columns.values())) for feature in features]
-    return f"## {client}\n\n" + table((f"from {client} to", *columns), rows)
+    return f"## {client}{of}\n\n" + table((f"from {client} to", *columns), rows)

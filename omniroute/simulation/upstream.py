@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -13,6 +14,7 @@ import msgspec
 from omniroute.config.cases import Scripted
 from omniroute.errors import Problem, UpstreamError
 from omniroute.upstream.demo_deltas import deltas
+from omniroute.upstream.demo_embedding import embedded
 from omniroute.upstream.faults import Whole, faulty, streams
 from omniroute.upstream.headers import lowered
 from omniroute.upstream.transport import Inbound, Outbound
@@ -29,6 +31,7 @@ from omniroute.wire.conversation import (
     ToolCall,
     Usage,
 )
+from omniroute.wire.embeddings import Embeddings
 
 encode = msgspec.json.Encoder().encode
 
@@ -118,9 +121,12 @@ def said(scripted: Scripted, outbound: Outbound) -> Inbound:
     wire = outbound.wire
     if wire is None:
         raise RuntimeError("a scripted answer needs to know in which format it is asked")
+    embeddings = _embeddings_at(outbound.url, wire)
+    if embeddings is not None:
+        return _vectors(scripted, embeddings, outbound.body)
     if scripted.events:
         return Whole(200, {"content-type": wire.stream_type}, [_event(e) for e in scripted.events])
-    reference = _reference(wire, outbound.body)
+    reference = _reference(wire.peek(outbound.body).model, outbound.body)
     if isinstance(scripted.body, dict):
         whole = filled(scripted.body, wire.write_answer(_answer(Scripted(), reference), reference, Notes()))
         answer = wire.read_answer(whole) if streams(outbound) else None
@@ -132,6 +138,28 @@ def said(scripted: Scripted, outbound: Outbound) -> Inbound:
     writer = wire.writer(reference, Notes())
     chunks = [chunk for delta in deltas(answer) if (chunk := writer.feed(delta))]
     return Whole(200, {"content-type": wire.stream_type}, [*chunks, writer.close()])
+
+
+def _embeddings_at(url: str, wire: Wire) -> Embeddings | None:
+    """The shape of embeddings that is asked for at this URL, if it is one."""
+    shapes = wire.embeddings.variants if wire.embeddings is not None else ()
+    return next((shape for shape in shapes if _last_word(shape.path("")) == _last_word(url)), None)
+
+
+def _last_word(path: str) -> str:
+    return re.split("[/:]", path.partition("?")[0])[-1]
+
+
+def _vectors(scripted: Scripted, embeddings: Embeddings, body: bytes) -> Inbound:
+    """The scripted body, as it was written; else the vectors of the demo model."""
+    asked = embeddings.read_request(msgspec.json.decode(body))
+    answer = embedded(asked)
+    if scripted.usage is not None:
+        answer.usage = _usage(scripted)
+    written = scripted.body
+    if not isinstance(written, dict):
+        written = embeddings.write_answer(answer, asked, _reference("", body))
+    return Whole(200, {"content-type": "application/json"}, [encode(written)])
 
 
 def filled(given: Doc, template: Doc) -> Doc:
@@ -154,10 +182,10 @@ def _event(written: Any) -> bytes:
     return head + b"data: " + encode(written) + b"\n\n"
 
 
-def _reference(wire: Wire, body: bytes) -> Reference:
+def _reference(model: str, body: bytes) -> Reference:
     numbers = count(1)
     return Reference(
-        model=wire.peek(body).model,
+        model=model,
         request=msgspec.json.decode(body),
         created=0,
         new_id=lambda prefix: f"{prefix}{next(numbers)}",

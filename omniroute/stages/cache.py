@@ -54,7 +54,7 @@ class Exact(Options, frozen=True, kw_only=True):
         ),
     ] = "key"
     deterministic_only: Annotated[
-        bool, option("Only requests that ask for temperature 0; false: all requests.")
+        bool, option("Only requests that ask for temperature 0, and embeddings; false: all requests.")
     ] = True
 
 

@@ -5,7 +5,7 @@ Spoken by providers only, like the rest of this wire.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -57,6 +57,8 @@ _SEEN = msgspec.json.Decoder(_Seen)
 
 class CohereEmbeddings(Embeddings):
     """A list of texts, a vector of numbers for each."""
+
+    for_clients: ClassVar[bool] = False
 
     def path(self, model: str) -> str:
         return "/embed"

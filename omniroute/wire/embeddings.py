@@ -12,7 +12,7 @@ from array import array
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -81,6 +81,9 @@ _asked = msgspec.json.Decoder(_Asked).decode
 
 class Embeddings(ABC):
     """How a wire embeds: one shape of request and answer, at one path. Instances have no state."""
+
+    for_clients: ClassVar[bool] = True
+    """Whether an endpoint of the gateway takes it; else it is for targets only."""
 
     @property
     def variants(self) -> tuple[Embeddings, ...]:

@@ -394,3 +394,70 @@ async def test_parameters_and_transforms_are_of_the_targets_format() -> None:
             assert [record.path for record in gw.records] == ["edited", "cross"]
     sent = {"model": "e", "input": ["a", "b"], "dimensions": 2, "input_type": "query"}
     assert [request.json for request in up.requests] == [sent, sent]
+
+
+CHAT_STAGES = """
+pipelines:
+  house:
+    stages: [auth, {{stage: system_prompt, text: Be brief.}}, {{stage: thinking_budget, mode: auto}}, route, translate,
+             retry, log]
+routes: [{{match: {{path: "*"}}, pipeline: house}}]
+"""
+
+
+@pytest.mark.parametrize("client", ASK)
+async def test_stages_for_chats_leave_embeddings_alone(client: str) -> None:
+    async with FakeUpstream([Scripted(json=upstream_answer("openai-chat", 2))]) as up:
+        async with gateway((CONFIG + CHAT_STAGES).format(format="openai-chat", url=up.url)) as gw:
+            assert (await post(gw, *ASK[client]))[0] == 200
+    assert up.requests[0].json == {"model": "e", "input": ["a", "b"]}
+
+
+RACE = """
+providers:
+  slow: {{format: cohere, base_url: "{a}/slow", accounts: {{a: {{key: k}}}}}}
+  fast: {{format: gemini, base_url: "{b}/fast", accounts: {{a: {{key: k}}}}}}
+combos:
+  both: {{strategy: {{type: race, first: 2}}, targets: [slow/e, fast/e]}}
+"""
+
+
+async def test_targets_can_race_for_vectors() -> None:
+    async with (
+        FakeUpstream([Scripted(json=upstream_answer("cohere"), pause=5)]) as slow,
+        FakeUpstream([Scripted(json=upstream_answer("gemini"))]) as fast,
+        gateway(RACE.format(a=slow.url, b=fast.url)) as gw,
+    ):
+        status, body, headers = await post(gw, "/v1/embeddings", {"model": "both", "input": "a"})
+        assert gw.records[-1].lost == ["slow/e"]
+    assert (status, headers["X-OmniRoute-Target"]) == (200, "fast/e")
+    assert found("openai-chat", body) == VECTORS[:1]
+
+
+async def test_the_tokens_count_for_the_limits_of_a_model() -> None:
+    limited = CONFIG.replace("e: {{price", "e: {{limits: {{tpm: 20}}, price")
+    async with FakeUpstream([Scripted(json=upstream_answer("ollama"))]) as up:
+        async with gateway(limited.format(format="ollama", url=up.url)) as gw:
+            statuses = [(await post(gw, *ASK_ONE["ollama"]))[0] for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+
+async def test_failures_rest_an_account_and_a_good_answer_heals_it() -> None:
+    answers = [Scripted(status=500, json={}), Scripted(json=upstream_answer("ollama"))]
+    config = CONFIG.replace("accounts:", "retry: {{attempts: 2, wait: 0s}}, accounts:")
+    async with FakeUpstream(answers) as up:
+        async with gateway(config.format(format="ollama", url=up.url)) as gw:
+            status, _, _ = await post(gw, *ASK_ONE["ollama"])
+            assert gw.records[-1].attempts == 2
+            assert gw.gateway.state.cooldowns.all() == {}
+    assert status == 200
+
+
+async def test_an_edited_batch_names_the_target_in_each_request() -> None:
+    config = CONFIG.replace("accounts", "transforms: [short], accounts")
+    edit = "transforms: {{short: {{on: request, side: client, ops: [{{set: {{odd: true}}}}]}}}}\n"
+    async with FakeUpstream([Scripted(json=upstream_answer("gemini", 2))]) as up:
+        async with gateway((config + edit).format(format="gemini", url=up.url)) as gw:
+            status, body, _ = await post(gw, *ASK["gemini"])
+            assert status == 200, body
+    assert [one["model"] for one in up.requests[0].json["requests"]] == ["models/e", "models/e"]

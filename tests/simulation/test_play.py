@@ -64,6 +64,19 @@ HOLDS = {
           body: {"choices[0].message.content": ciao}
           sent: {glm: {"messages[0].role": user}}
     """,
+    "vectors of the demo model": """
+        upstreams: {lab: [{usage: {input: 1000}}]}
+        request: {path: /api/embed, key: laptop, body: {model: lab/m, input: [a, b], dimensions: 2}}
+        expect:
+          status: 200
+          body: {"prompt_eval_count": 1000}
+          sent: {lab: {"input[1]": b}}
+    """,
+    "vectors that were written": """
+        upstreams: {lab: [{body: {data: [{embedding: [0.5, 2]}]}}]}
+        request: {path: "/v1beta/models/lab/m:embedContent", key: laptop, body: {content: hi}}
+        expect: {status: 200, body: {"embedding.values[1]": 2.0}}
+    """,
     "an hour passes": """
         upstreams:
           anthropic: [{status: 429, headers: {retry-after: "3600"}}, {text: hello}]

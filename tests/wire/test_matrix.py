@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from omniroute.registry import load
+from omniroute.wire.embeddings_matrix import FEATURES as EMBEDDING_FEATURES
+from omniroute.wire.embeddings_matrix import embeddings_matrix
 from omniroute.wire.matrix import FEATURES, SIGNED, cell, matrix
 
 WIRES = {d.name: d.cls() for d in load(plugins=False).all("wire")}
@@ -47,3 +49,32 @@ def test_nothing_is_lost_on_the_way_to_the_same_format(name: str) -> None:
     for feature, talk in FEATURES.items():
         found = cell(talk, WIRES[name], WIRES[name])
         assert found.verdict in ("kept", "unsaid", "emulated"), (feature, found)
+
+
+EMBEDDINGS = embeddings_matrix(WIRES)
+
+
+def test_clients_and_targets_of_embeddings_are_all_there() -> None:
+    targets = {"cohere", "gemini", "ollama", "openai-chat"}
+    clients = targets - {"cohere"}
+    assert set(EMBEDDINGS) == {(c, t) for c in clients for t in targets if c != t}
+    assert all(set(found) == set(EMBEDDING_FEATURES) for found in EMBEDDINGS.values())
+
+
+@pytest.mark.parametrize(
+    "client, target, feature, verdict",
+    [
+        ("openai-chat", "gemini", "several texts", "kept"),
+        ("openai-chat", "gemini", "token ids", "refused"),
+        ("openai-chat", "cohere", "text", "emulated"),
+        ("openai-chat", "cohere", "dimensions", "kept"),
+        ("gemini", "cohere", "for a query", "kept"),
+        ("gemini", "openai-chat", "for a query", "dropped"),
+        ("gemini", "cohere", "for likeness", "dropped"),
+        ("ollama", "cohere", "long texts are an error", "kept"),
+        ("ollama", "gemini", "long texts are an error", "dropped"),
+        ("ollama", "gemini", "title", "unsaid"),
+    ],
+)
+def test_what_is_known_of_embeddings(client: str, target: str, feature: str, verdict: str) -> None:
+    assert EMBEDDINGS[client, target][feature].verdict == verdict
