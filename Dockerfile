@@ -13,8 +13,8 @@ RUN python -m venv /opt/omniroute \
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /data omniroute
 COPY --from=build /opt/omniroute /opt/omniroute
-# Huge pages for large blocks (glibc 2.35): a body of 50 MB is got, copied and read in a third of the time, since most
-# of that is the kernel's making 12,000 small pages for it. Costs half a megabyte when idle.
+# Huge pages for large blocks (glibc 2.35): a body of 50 MB is copied in a third of the time, since most of that is the
+# kernel's making 12,000 small pages for it. Costs half a megabyte when idle.
 ENV GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 ENV PATH=/opt/omniroute/bin:$PATH \
     PYTHONUNBUFFERED=1 \
