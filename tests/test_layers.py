@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def folder_of(file: Path) -> str:
     return first.removesuffix(".py")
 
 
+@cache
 def imports(file: Path) -> set[str]:
     """Top-level names below `omniroute` that a file imports."""
     found: set[str] = set()
