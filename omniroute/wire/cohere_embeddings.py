@@ -20,7 +20,7 @@ from omniroute.wire.embeddings import (
     Truncate,
     dimensions_at,
     texts_only,
-    vectors_of,
+    vector_of,
 )
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import count_of, doc_of, refused, rest_of, texts_at
@@ -47,12 +47,22 @@ _WORDS = {"task": "input_type", "dimensions": "output_dimension"}
 
 
 class _Seen(msgspec.Struct):
-    embeddings: dict[str, list[Any] | None] | None = None
+    embeddings: dict[str, list[msgspec.Raw] | None] | None = None
     meta: dict[str, Any] | None = None
     message: str | None = None
 
 
+class _ByType(msgspec.Struct):
+    numbers: list[msgspec.Raw] = msgspec.field(name="float")
+
+
+class _Answer(msgspec.Struct):
+    embeddings: _ByType
+    meta: dict[str, Any] | None = None
+
+
 _SEEN = msgspec.json.Decoder(_Seen)
+_ANSWER = msgspec.json.Decoder(_Answer)
 
 
 class CohereEmbeddings(Embeddings):
@@ -102,9 +112,10 @@ class CohereEmbeddings(Embeddings):
         return doc
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        vectors = vectors_of(doc_of(doc.get("embeddings")).get("float"))
-        return EmbeddingAnswer(vectors=vectors, usage=_read_usage(doc.get("meta")))
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        answer = _ANSWER.decode(raw)
+        vectors = [vector_of(one) for one in answer.embeddings.numbers]
+        return EmbeddingAnswer(vectors=vectors, usage=_read_usage(answer.meta))
 
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc:
         tokens = answer.usage.input if answer.usage is not None else 0

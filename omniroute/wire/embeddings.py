@@ -6,12 +6,13 @@ Where client and target speak the same wire, bytes pass and nothing of this is m
 from __future__ import annotations
 
 import json
+import re
 import sys
 from abc import ABC, abstractmethod
 from array import array
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -65,10 +66,14 @@ class EmbeddingRequest(msgspec.Struct, kw_only=True):
         return max(1, round(sum(sizes)))
 
 
+Vector = msgspec.Raw | list[float]
+"""A JSON array of numbers that is passed on as it is, digit by digit; or numbers."""
+
+
 class EmbeddingAnswer(msgspec.Struct, kw_only=True):
     """A vector for each input. `usage` is None where the answer does not tell it."""
 
-    vectors: list[Sequence[float]]
+    vectors: list[Vector]
     usage: Usage | None = None
 
 
@@ -77,6 +82,11 @@ class _Asked(msgspec.Struct):
 
 
 _asked = msgspec.json.Decoder(_Asked).decode
+_numbers = msgspec.json.Decoder(list[float]).decode
+
+_OF_NUMBERS = b"0123456789+-.eE, \t\r\n"
+"""What an array of numbers is written with, but for its brackets."""
+_DIGIT = re.compile(rb"\d")
 
 
 class Embeddings(ABC):
@@ -127,8 +137,8 @@ class Embeddings(ABC):
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
     @abstractmethod
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        """Raises `MalformedStream` where a vector is none."""
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        """Raises `MalformedStream` where a vector is none, and `msgspec.DecodeError` for what is of another shape."""
 
     @abstractmethod
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc: ...
@@ -142,10 +152,9 @@ class Embeddings(ABC):
 def read_embeddings(raw: bytes, source: Embeddings, count: int) -> EmbeddingAnswer:
     """An answer that has a vector for each of `count` inputs. Raises `MalformedStream` for any other."""
     try:
-        document = msgspec.json.decode(raw, type=dict)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedStream(f"the upstream's answer is not a JSON object: {error}") from error
-    answer = source.read_answer(document)
+        answer = source.read_answer(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedStream(f"the upstream's answer is not the JSON it should be: {error}") from error
     if len(answer.vectors) != count:
         raise MalformedStream(f"the upstream gave {len(answer.vectors)} vectors for {count} inputs")
     return answer
@@ -176,24 +185,23 @@ def texts_only(asked: EmbeddingRequest) -> list[str]:
 # ── vectors ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def vector_of(value: Any) -> Sequence[float]:
-    """Numbers, or base64 of little-endian float32. Raises `MalformedStream` for anything else."""
-    if isinstance(value, str):
-        return _unpacked(value)
-    try:
-        return msgspec.convert(value, list[float])
-    except msgspec.ValidationError as error:
-        raise MalformedStream(f"a vector of the upstream's answer is none: {error}") from error
+def vector_of(value: msgspec.Raw) -> Vector:
+    """A JSON array of numbers, as it is, or base64 of little-endian float32. Raises `MalformedStream` for anything else."""
+    text = bytes(value)
+    if text.startswith(b'"'):
+        return _unpacked(msgspec.json.decode(text, type=str))
+    if text.translate(None, _OF_NUMBERS) != b"[]" or not _DIGIT.search(text):
+        raise MalformedStream("a vector of the upstream's answer is no array of numbers")
+    return value
 
 
-def vectors_of(value: Any) -> list[Sequence[float]]:
-    """A list of them; anything else is an empty one."""
-    return [vector_of(item) for item in value] if isinstance(value, list) else []
+def numbers_of(vector: Vector) -> list[float]:
+    return _numbers(vector) if isinstance(vector, msgspec.Raw) else vector
 
 
-def packed(vector: Sequence[float]) -> str:
+def packed(vector: Vector) -> str:
     """Base64 of little-endian float32."""
-    numbers = array("f", vector)
+    numbers = array("f", numbers_of(vector))
     if sys.byteorder == "big":
         numbers.byteswap()
     return b64encode(numbers.tobytes()).decode()

@@ -64,6 +64,22 @@ class _Seen(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+class _Values(msgspec.Struct):
+    values: msgspec.Raw
+
+
+class _One(msgspec.Struct):
+    embedding: _Values
+    usageMetadata: dict[str, Any] | None = None
+
+
+class _Many(msgspec.Struct):
+    embeddings: list[_Values]
+    usageMetadata: dict[str, Any] | None = None
+
+
+_ONE = msgspec.json.Decoder(_One)
+_MANY = msgspec.json.Decoder(_Many)
 _OBJECT = msgspec.json.Decoder(_Nothing)
 _SEEN = msgspec.json.Decoder(_Seen)
 _RAWS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -124,9 +140,11 @@ class EmbedContent(GeminiEmbeddings):
         return _changed(raw, document, dialect)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        vector = vector_of(doc_of(doc.get("embedding")).get("values"))
-        return EmbeddingAnswer(vectors=[vector], usage=_read_usage(doc.get("usageMetadata")))
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        answer = _ONE.decode(raw)
+        return EmbeddingAnswer(
+            vectors=[vector_of(answer.embedding.values)], usage=_read_usage(answer.usageMetadata)
+        )
 
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc:
         return {"embedding": {"values": answer.vectors[0]}, **_write_usage(answer.usage)}
@@ -179,9 +197,10 @@ class BatchEmbedContents(GeminiEmbeddings):
         return _changed(raw, document, dialect)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        vectors = [vector_of(doc_of(one).get("values")) for one in as_list(doc.get("embeddings"))]
-        return EmbeddingAnswer(vectors=vectors, usage=_read_usage(doc.get("usageMetadata")))
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        answer = _MANY.decode(raw)
+        vectors = [vector_of(one.values) for one in answer.embeddings]
+        return EmbeddingAnswer(vectors=vectors, usage=_read_usage(answer.usageMetadata))
 
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc:
         return {"embeddings": [{"values": one} for one in answer.vectors], **_write_usage(answer.usage)}

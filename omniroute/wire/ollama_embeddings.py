@@ -19,7 +19,6 @@ from omniroute.wire.embeddings import (
     dimensions_at,
     texts_only,
     vector_of,
-    vectors_of,
 )
 from omniroute.wire.openai_chat_errors import problem_of_body
 from omniroute.wire.shapes import count_of, flag_at, refused, rest_of, text_at, texts_at
@@ -29,13 +28,26 @@ _KNOWN = ("model", "input", "prompt", "truncate", "dimensions")
 
 class _Seen(msgspec.Struct):
     embeddings: list[msgspec.Raw] | None = None
-    embedding: list[float] | None = None
+    embedding: msgspec.Raw = msgspec.Raw()
     prompt_eval_count: int | None = None
     model: str | None = None
     error: Any = None
 
 
+class _Answer(msgspec.Struct):
+    embeddings: list[msgspec.Raw]
+    prompt_eval_count: int | None = None
+
+
+class _Vector(msgspec.Struct):
+    embedding: msgspec.Raw
+
+
 _SEEN = msgspec.json.Decoder(_Seen)
+_ANSWER = msgspec.json.Decoder(_Answer)
+_VECTOR = msgspec.json.Decoder(_Vector)
+_NO_VECTOR = (b"", b"null", b"[]")
+"""A model that cannot embed gives an empty list."""
 
 
 class Embed(Embeddings):
@@ -71,9 +83,11 @@ class Embed(Embeddings):
         return doc
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        usage = Usage(input=count_of(doc["prompt_eval_count"])) if "prompt_eval_count" in doc else None
-        return EmbeddingAnswer(vectors=vectors_of(doc.get("embeddings")), usage=usage)
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        answer = _ANSWER.decode(raw)
+        return EmbeddingAnswer(
+            vectors=[vector_of(one) for one in answer.embeddings], usage=_usage(answer.prompt_eval_count)
+        )
 
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc:
         doc: Doc = {"model": reference.model, "embeddings": answer.vectors}
@@ -82,11 +96,10 @@ class Embed(Embeddings):
     # glances ────────────────────────────────────────────────────────────────────────────────────
     def glance(self, raw: bytes) -> Glance:
         seen = _SEEN.decode(raw)
-        count = seen.prompt_eval_count
         return Glance(
-            usage=Usage(input=count) if count is not None else None,
+            usage=_usage(seen.prompt_eval_count),
             model=seen.model or "",
-            empty=not (seen.embeddings or seen.embedding),
+            empty=not seen.embeddings and bytes(seen.embedding) in _NO_VECTOR,
             problem=problem_of_body(msgspec.json.decode(raw)) if seen.error is not None else None,
         )
 
@@ -102,8 +115,8 @@ class Prompt(Embed):
             inputs=[text_at(doc.get("prompt"), "prompt")], extras=rest_of(doc, ("model", "prompt"))
         )
 
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        return EmbeddingAnswer(vectors=[vector_of(doc.get("embedding"))])
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        return EmbeddingAnswer(vectors=[vector_of(_VECTOR.decode(raw).embedding)])
 
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc:
         return {"embedding": answer.vectors[0]}
@@ -111,6 +124,10 @@ class Prompt(Embed):
 
 EMBED = Embed()
 PROMPT = Prompt()
+
+
+def _usage(count: int | None) -> Usage | None:
+    return Usage(input=count_of(count)) if count is not None else None
 
 
 def _truncate(value: Any) -> Truncate | None:

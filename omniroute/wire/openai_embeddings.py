@@ -22,10 +22,10 @@ from omniroute.wire.embeddings import (
     Task,
     dimensions_at,
     packed,
-    vectors_of,
+    vector_of,
 )
 from omniroute.wire.openai_chat_errors import problem_of_body
-from omniroute.wire.shapes import count_of, doc_of, docs_of, refused, rest_of, text_at
+from omniroute.wire.shapes import count_of, doc_of, refused, rest_of, text_at
 from omniroute.wire.splice import TopLevel
 
 TASKS: dict[str, Task] = {
@@ -50,7 +50,18 @@ class _Seen(msgspec.Struct):
     error: Any = None
 
 
+class _Item(msgspec.Struct):
+    embedding: msgspec.Raw
+    index: int | None = None
+
+
+class _Answer(msgspec.Struct):
+    data: list[_Item]
+    usage: dict[str, Any] | None = None
+
+
 _SEEN = msgspec.json.Decoder(_Seen)
+_ANSWER = msgspec.json.Decoder(_Answer)
 
 
 class OpenAIEmbeddings(Embeddings):
@@ -97,12 +108,12 @@ class OpenAIEmbeddings(Embeddings):
         return self.readdressed_slowly(raw, dialect)
 
     # answer in, answer out ──────────────────────────────────────────────────────────────────────
-    def read_answer(self, doc: Doc) -> EmbeddingAnswer:
-        found = docs_of(doc.get("data"))
-        if all(isinstance(one.get("index"), int) for one in found):
-            found.sort(key=lambda one: one["index"])
-        vectors = vectors_of([one.get("embedding") for one in found])
-        return EmbeddingAnswer(vectors=vectors, usage=_read_usage(doc.get("usage")))
+    def read_answer(self, raw: bytes) -> EmbeddingAnswer:
+        answer = _ANSWER.decode(raw)
+        # Where no place is said, the order is that of the inputs: sorting keeps it.
+        items = sorted(answer.data, key=lambda item: item.index or 0)
+        vectors = [vector_of(item.embedding) for item in items]
+        return EmbeddingAnswer(vectors=vectors, usage=_read_usage(answer.usage))
 
     def write_answer(self, answer: EmbeddingAnswer, asked: EmbeddingRequest, reference: Reference) -> Doc:
         tokens = answer.usage.input if answer.usage is not None else 0

@@ -49,7 +49,7 @@ from omniroute.wire.conversation import (
     Turn,
     UsageDelta,
 )
-from omniroute.wire.embeddings import EmbeddingRequest, Embeddings, read_embeddings
+from omniroute.wire.embeddings import EmbeddingRequest, Embeddings, numbers_of, read_embeddings
 from omniroute.wire.ollama_embeddings import Prompt
 from tests.support.recordings import require
 
@@ -375,19 +375,21 @@ def near(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
-async def embedded(demo: Transport, shape: Embeddings, text: str, dimensions: int | None = None) -> Any:
+async def embedded(
+    demo: Transport, shape: Embeddings, text: str, dimensions: int | None = None
+) -> list[float]:
     asked = EmbeddingRequest(inputs=[text], dimensions=dimensions)
     body = {"prompt": text} if isinstance(shape, Prompt) else shape.write_request(asked, Dialect(), Notes())
     outbound = Outbound(url=f"demo:{shape.path('demo')}", headers={}, body=msgspec.json.encode(body))
     inbound = await demo.send(outbound)
     assert inbound.status == 200
-    return read_embeddings(await inbound.read(), shape, 1)
+    return numbers_of(read_embeddings(await inbound.read(), shape, 1).vectors[0])
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: type(shape).__name__)
 async def test_it_turns_texts_into_vectors(demo: Transport, shape: Embeddings) -> None:
     one, again, like, other = [
-        (await embedded(demo, shape, text)).vectors[0]
+        await embedded(demo, shape, text)
         for text in ("A red fox jumps", "A red fox jumps", "the fox jumps, red", "taxes are due in May")
     ]
     assert (one, len(one)) == (again, 256)
@@ -399,7 +401,7 @@ async def test_it_turns_texts_into_vectors(demo: Transport, shape: Embeddings) -
     "shape", [s for s in SHAPES if not isinstance(s, Prompt)], ids=lambda s: type(s).__name__
 )
 async def test_its_vectors_are_as_long_as_asked_for(demo: Transport, shape: Embeddings) -> None:
-    assert len((await embedded(demo, shape, "hello", 12)).vectors[0]) == 12
+    assert len(await embedded(demo, shape, "hello", 12)) == 12
     body = {"model": "demo", "input": "x", "dimensions": 5000}
     inbound = await demo.send(Outbound(url="demo:/embeddings", headers={}, body=msgspec.json.encode(body)))
     assert inbound.status == 400
