@@ -80,8 +80,8 @@ def test_it_gives_up_when_the_time_is_over(
     capsys: pytest.CaptureFixture[str], tag: str | int, why: str
 ) -> None:
     with Health(tag) as health:
-        assert main(["wait", "--hash", "0123", "--url", health.url, "--timeout", "50ms"]) == 1
-    assert f"does not serve 0123 after 0.05 s: {why}" in capsys.readouterr().err
+        assert main(["wait", "--hash", "0123", "--url", health.url, "--timeout", "400ms"]) == 1
+    assert f"does not serve 0123 after 0.4 s: {why}" in capsys.readouterr().err
 
 
 def test_it_waits_for_a_gateway_that_is_not_there_yet(

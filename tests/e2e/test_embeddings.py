@@ -429,6 +429,7 @@ async def test_targets_can_race_for_vectors() -> None:
         gateway(RACE.format(a=slow.url, b=fast.url)) as gw,
     ):
         status, body, headers = await post(gw, "/v1/embeddings", {"model": "both", "input": "a"})
+        await gw.recorded(1)
         assert gw.records[-1].lost == ["slow/e"]
     assert (status, headers["X-OmniRoute-Target"]) == (200, "fast/e")
     assert found("openai-chat", body) == VECTORS[:1]

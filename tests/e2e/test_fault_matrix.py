@@ -114,7 +114,7 @@ def provider(name: str, cell: Cell, base: str, fault: str) -> str:
     auth: none
     faults: [{fault}]
     retry: {{attempts: 1}}
-    timeouts: {{connect: {"150ms" if "connect: timeout" in fault else "30s"}, {"first_byte" if cell.stream else "total"}: {first}, idle: {"150ms" if "1h" in fault else "30s"}}}
+    timeouts: {{connect: {"150ms" if "connect: timeout" in fault else "30s"}, {"first_byte" if cell.stream else "total"}: {first}, idle: {"400ms" if "1h" in fault else "30s"}}}
     models: {{demo: {{}}, demo-fast: {{}}}}
 """
 

@@ -74,7 +74,7 @@ async def test_the_first_content_wins_and_the_others_are_closed(wire: str, strea
     async with Track(SLOW, later("ciao"), responder("never")) as track:
         began = time.perf_counter()
         status, body, headers = await track.post(*call(wire, "fast", stream=stream))
-        assert time.perf_counter() - began < 5
+        assert time.perf_counter() - began < 25
         assert (status, headers["X-OmniRoute-Target"]) == (200, "two/m")
         assert "ciao" in str(body)
         await asyncio.wait_for(track.ups[0].requests[0].left.wait(), MOMENT)

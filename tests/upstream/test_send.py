@@ -43,8 +43,8 @@ async def test_an_account_rests_after_the_deadline_of_a_member(stream: bool) -> 
 
 
 async def test_a_total_that_is_set_holds_for_streams() -> None:
-    long = Scripted(chunks=chat_stream(*"abcdefghijkl"), between=0.1)
-    async with FakeUpstream([long]) as up, gateway(CONFIG.format(url=up.url, timeouts="total: 300ms")) as gw:
+    long = Scripted(chunks=chat_stream(*"abcdefghijkl"), between=0.05)
+    async with FakeUpstream([long]) as up, gateway(CONFIG.format(url=up.url, timeouts="total: 400ms")) as gw:
         await post(gw, *call("openai-chat", "up/m", stream=True))
         await gw.recorded(1)
         assert gw.records[0].error == "total_timeout"
