@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from omniroute.errors import MalformedStream, Problem, Refused, UnsupportedContent, UpstreamError
+from omniroute.pipeline.asked_in_parts import asked_in_parts
 from omniroute.pipeline.client_words import (
     ESTIMATED,
     limits_told,
@@ -20,8 +21,9 @@ from omniroute.pipeline.parts import Edit, Handler
 from omniroute.routing.directory import Target
 from omniroute.upstream.headers import outgoing_headers
 from omniroute.wire.bridge import encode
+from omniroute.wire.codec import Wire
 from omniroute.wire.conversation import Usage
-from omniroute.wire.embeddings import Embeddings, read_embeddings
+from omniroute.wire.embeddings import EmbeddingAnswer, Embeddings, Vector, read_embeddings
 
 
 async def embed(
@@ -41,10 +43,14 @@ async def embed(
         _Same(exchange, target) if same else _Cross(exchange, target, embeddings, strict=strict)
     )
     headers = outgoing_headers(exchange.request.headers, upstream, same=same)
-    outgoing = Outgoing(upstream.wire, crossing.embeddings.path(target.model), headers)
-    outgoing.body = crossing.body(headers)
-    exchange.outgoing = outgoing
-    reply = await proceed(exchange)
+    path = crossing.embeddings.path(target.model)
+    parts = [_outgoing(upstream.wire, path, headers, written, crossing) for written in crossing.written()]
+    if len(parts) == 1:
+        exchange.outgoing = parts[0]
+        replies = [await proceed(exchange)]
+    else:
+        replies = await asked_in_parts(exchange, parts, crossing.estimates(), proceed)
+    reply = replies[-1]
     tell_dropped(exchange, reply)
     reply.headers.update(limits_told(exchange, reply, clock(), same=same))
     if reply.problem is not None:
@@ -52,7 +58,18 @@ async def embed(
         if not same:
             reply.body = None
         return reply
-    return crossing.answered(reply)
+    reply.bulk = None
+    body = crossing.told([crossing.edited(one.body or b"", "upstream", one) for one in replies], reply)
+    reply.body = crossing.edited(body, "client", reply)
+    return reply
+
+
+def _outgoing(
+    wire: Wire, path: str, headers: dict[str, str], written: bytes, crossing: _Crossing
+) -> Outgoing:
+    outgoing = Outgoing(wire, path, dict(headers))
+    outgoing.body = crossing.prepared(written, outgoing.headers)
+    return outgoing
 
 
 class _Crossing(ABC):
@@ -69,33 +86,31 @@ class _Crossing(ABC):
             *exchange.reply_edits,
         )
 
-    def body(self, headers: dict[str, str]) -> bytes:
-        """What is sent; `headers` are those of the request to come, for edits."""
+    @abstractmethod
+    def written(self) -> list[bytes]:
+        """The requests for the target, before their edits: mostly one."""
+
+    def estimates(self) -> list[int]:
+        """Tokens that each of several requests has, roughly."""
+        return []
+
+    @abstractmethod
+    def told(self, bodies: list[bytes], reply: Reply) -> bytes:
+        """The answers to all requests in the client's words. Raises `UpstreamError` for what is none."""
+
+    def prepared(self, written: bytes, headers: dict[str, str]) -> bytes:
+        """What is sent of it, after edits, which may change `headers`."""
         edits = select(self._edits, "request", "upstream")
         params = self._exchange.member.params if self._exchange.member is not None else {}
         if not edits and not params:
-            return self._written()
-        document = {**parse_object(self._written()), **params}
+            return written
+        document = {**parse_object(written), **params}
         return encode(apply(edits, document, names_of(self._exchange), headers))
 
-    def answered(self, reply: Reply) -> Reply:
-        """The reply with the client's body."""
-        reply.bulk = None
-        body = self._edited(reply.body or b"", "upstream", reply)
-        reply.body = self._edited(self._told(body, reply), "client", reply)
-        return reply
-
-    def _edited(self, body: bytes, side: str, reply: Reply) -> bytes:
+    def edited(self, body: bytes, side: str, reply: Reply) -> bytes:
+        """An answer after its edits."""
         edits = select(self._edits, "response", side)
         return edited_answer(body, edits, names_of(self._exchange), reply.headers) if edits else body
-
-    @abstractmethod
-    def _written(self) -> bytes:
-        """The request for the target, before its edits."""
-
-    @abstractmethod
-    def _told(self, body: bytes, reply: Reply) -> bytes:
-        """The answer in the client's words."""
 
 
 class _Same(_Crossing):
@@ -107,18 +122,18 @@ class _Same(_Crossing):
         edits = select(self._edits, "request", "upstream")
         exchange.path = "edited" if exchange.edited or params or edits else "same"
 
-    def _written(self) -> bytes:
+    def written(self) -> list[bytes]:
         exchange, dialect = self._exchange, self._target.dialect
         if exchange.edited:
             document = parse_object(encode(exchange.doc))
             self.embeddings.readdress(document, dialect)
-            return encode(document)
+            return [encode(document)]
         # What was cut out of the body is none of the business here: nothing looks into it.
         top = exchange.top if exchange.bulk is None else None
-        return self.embeddings.readdressed(exchange.request.body, exchange.model, dialect, top)
+        return [self.embeddings.readdressed(exchange.request.body, exchange.model, dialect, top)]
 
-    def _told(self, body: bytes, reply: Reply) -> bytes:
-        return body
+    def told(self, bodies: list[bytes], reply: Reply) -> bytes:
+        return bodies[0]
 
 
 class _Cross(_Crossing):
@@ -129,30 +144,37 @@ class _Cross(_Crossing):
         try:
             self._asked = spoken_by_client(exchange).read_request(exchange.doc)
             embeddings = embeddings.fitting(self._asked)
-            self._document = embeddings.write_request(self._asked, target.dialect, exchange.notes)
+            self._parts = self._asked.in_parts(embeddings.most)
+            documents = [embeddings.write_request(p, target.dialect, exchange.notes) for p in self._parts]
         except UnsupportedContent as error:
             raise Refused(_unsupported_content(error)) from error
         if strict and exchange.notes.dropped:
             raise Refused(not_strict(exchange.notes.dropped, target))
+        self._documents = documents
         super().__init__(exchange, target, embeddings)
 
-    def _written(self) -> bytes:
-        return encode(self._document)
+    def written(self) -> list[bytes]:
+        return [encode(document) for document in self._documents]
 
-    def _told(self, body: bytes, reply: Reply) -> bytes:
+    def estimates(self) -> list[int]:
+        return [part.estimated_tokens for part in self._parts]
+
+    def told(self, bodies: list[bytes], reply: Reply) -> bytes:
         exchange, asked = self._exchange, self._asked
+        vectors: list[Vector] = []
         try:
-            answer = read_embeddings(body, self.embeddings, len(asked.inputs))
+            for body, part in zip(bodies, self._parts, strict=True):
+                vectors += read_embeddings(body, self.embeddings, len(part.inputs)).vectors
         except MalformedStream as error:
             raise UpstreamError(
                 Problem(kind="bad_gateway", code="malformed_answer", message=f"{error}.")
             ) from error
-        if answer.usage is None:
-            answer.usage = exchange.usage = Usage(input=asked.estimated_tokens)
-            exchange.estimated = True
+        if exchange.usage is None:
+            exchange.usage, exchange.estimated = Usage(input=asked.estimated_tokens), True
+        if exchange.estimated:
             reply.headers[ESTIMATED] = "tokens"
-        document = spoken_by_client(exchange).write_answer(answer, asked, exchange.reference())
-        return encode(document)
+        answer = EmbeddingAnswer(vectors=vectors, usage=exchange.usage)
+        return encode(spoken_by_client(exchange).write_answer(answer, asked, exchange.reference()))
 
 
 def spoken_by_client(exchange: Exchange) -> Embeddings:

@@ -69,6 +69,7 @@ class CohereEmbeddings(Embeddings):
     """A list of texts, a vector of numbers for each."""
 
     for_clients: ClassVar[bool] = False
+    most: ClassVar[int | None] = 96
 
     def path(self, model: str) -> str:
         return "/embed"

@@ -21,6 +21,7 @@ from omniroute.errors import MalformedStream, UnsupportedContent
 from omniroute.wire.codec import Dialect, Glance, Peek, Reference
 from omniroute.wire.conversation import Doc, Notes, Usage
 from omniroute.wire.estimate import text_tokens
+from omniroute.wire.losses import note_loss
 from omniroute.wire.shapes import integer_at, refused
 from omniroute.wire.splice import TopLevel, replace_model
 
@@ -30,8 +31,12 @@ Task = Literal["query", "document", "similarity", "classification", "clustering"
 Truncate = Literal["start", "end", "none"]
 """Which end of an input that is too long is cut off; `none`: it is an error."""
 
-SETTINGS = ("dimensions", "task", "title", "truncate")
-"""The fields of a request whose loss the client is told of. `user` changes no number of the answer."""
+SETTINGS = ("dimensions", "task", "title", "truncate", "user")
+"""The fields of a request that a target may have no words for."""
+
+
+_NOTHING: tuple[Any, ...] = ({}, [], "")
+"""What clients write who set nothing."""
 
 
 class EmbeddingRequest(msgspec.Struct, kw_only=True):
@@ -55,9 +60,17 @@ class EmbeddingRequest(msgspec.Struct, kw_only=True):
         """Note what is set and not `kept`, in the client's own words."""
         for name in SETTINGS:
             if name not in kept and getattr(self, name) is not None:
-                notes.drop(self.words.get(name, name))
-        for name in self.extras:
-            notes.drop(name)
+                note_loss(notes, self.words.get(name, name))
+        for name, value in self.extras.items():
+            if value not in _NOTHING:
+                note_loss(notes, name, value)
+
+    def in_parts(self, most: int | None) -> list[EmbeddingRequest]:
+        """Requests for at most so many inputs each, which ask for the same together."""
+        if most is None or len(self.inputs) <= most:
+            return [self]
+        starts = range(0, len(self.inputs), most)
+        return [msgspec.structs.replace(self, inputs=self.inputs[at : at + most]) for at in starts]
 
     @property
     def estimated_tokens(self) -> int:
@@ -94,6 +107,9 @@ class Embeddings(ABC):
 
     for_clients: ClassVar[bool] = True
     """Whether an endpoint of the gateway takes it; else it is for targets only."""
+
+    most: ClassVar[int | None] = None
+    """Inputs that a target takes in one request; None: as many as clients send."""
 
     @property
     def variants(self) -> tuple[Embeddings, ...]:

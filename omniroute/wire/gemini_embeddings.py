@@ -5,7 +5,7 @@ https://ai.google.dev/api/embeddings
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -154,6 +154,7 @@ class BatchEmbedContents(GeminiEmbeddings):
     """Many requests for one content each, a vector for each of them."""
 
     method = "batchEmbedContents"
+    most: ClassVar[int | None] = 100
 
     # request in, request out ────────────────────────────────────────────────────────────────────
     def read_request(self, doc: Doc) -> EmbeddingRequest:

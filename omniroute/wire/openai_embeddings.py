@@ -4,12 +4,13 @@ https://platform.openai.com/docs/api-reference/embeddings/create
 What quirks of a target change:
 
     output_dimension    calls `dimensions` so (Mistral, https://docs.mistral.ai/api/endpoint/embeddings)
+    input_type          wants to know the side of a search, `query` or `passage`, and takes `truncate` (NVIDIA)
     no_user             refuses `user`
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -67,6 +68,8 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 class OpenAIEmbeddings(Embeddings):
     """One text or token array, or a list of them; a vector for each, as numbers or as base64."""
 
+    most: ClassVar[int | None] = 2048
+
     def path(self, model: str) -> str:
         return "/embeddings"
 
@@ -88,9 +91,15 @@ class OpenAIEmbeddings(Embeddings):
         )
 
     def write_request(self, asked: EmbeddingRequest, dialect: Dialect, notes: Notes) -> Doc:
-        # What is too long is an error here anyway.
-        asked.keep_only({"dimensions", "truncate"} if asked.truncate == "none" else {"dimensions"}, notes)
+        kept = {"dimensions", "user"}
+        if asked.truncate == "none":
+            # What is too long is an error here anyway.
+            kept.add("truncate")
         doc: Doc = {"model": dialect.model, "input": asked.inputs}
+        if "input_type" in dialect.quirks:
+            kept |= {"task", "truncate"}
+            doc |= _two_sides(asked, notes)
+        asked.keep_only(kept, notes)
         if asked.dimensions is not None:
             doc[_dimensions(dialect)] = asked.dimensions
         if asked.user is not None and "no_user" not in dialect.quirks:
@@ -133,6 +142,17 @@ class OpenAIEmbeddings(Embeddings):
         problem = problem_of_body(msgspec.json.decode(raw)) if seen.error or not seen.data else None
         usage = _read_usage(seen.usage)
         return Glance(usage=usage, model=seen.model or "", empty=not seen.data, problem=problem)
+
+
+_QUERIES: frozenset[Task] = frozenset({"query", "question", "fact", "code"})
+
+
+def _two_sides(asked: EmbeddingRequest, notes: Notes) -> Doc:
+    """For models that know the two sides of a search and nothing else; what is no query is searched."""
+    if asked.task != "document" and asked.task not in _QUERIES:
+        notes.emulate("input_type")
+    doc: Doc = {"input_type": "query" if asked.task in _QUERIES else "passage"}
+    return doc | ({"truncate": asked.truncate.upper()} if asked.truncate is not None else {})
 
 
 def _inputs(value: Any) -> list[str | list[int]]:

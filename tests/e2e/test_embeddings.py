@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from omniroute.testing import FakeUpstream, Scripted, gateway
+from omniroute.testing import FakeUpstream, Scripted, Seen, gateway
 from tests.support.http import post, post_raw
 
 CONFIG = """
@@ -462,3 +462,109 @@ async def test_an_edited_batch_names_the_target_in_each_request() -> None:
             status, body, _ = await post(gw, *ASK["gemini"])
             assert status == 200, body
     assert [one["model"] for one in up.requests[0].json["requests"]] == ["models/e", "models/e"]
+
+
+# ── more texts than a target takes at once ───────────────────────────────────────────────────────
+
+
+def told_by_length(seen: Seen) -> Scripted:
+    """A vector for each text, which is its number; 10 tokens a request."""
+    texts = seen.json.get("texts") or [
+        one["content"]["parts"][0]["text"] for one in seen.json.get("requests", ())
+    ]
+    vectors = [[float(text)] for text in texts]
+    if "texts" in seen.json:
+        return Scripted(
+            json={"embeddings": {"float": vectors}, "meta": {"billed_units": {"input_tokens": 10}}}
+        )
+    answer: dict[str, Any] = {"embeddings": [{"values": one} for one in vectors]}
+    return Scripted(json=answer | {"usageMetadata": {"promptTokenCount": 10}})
+
+
+MANY = [str(number) for number in range(250)]
+PARTS = """
+keys:
+  me: {{key: ork_me, budget: {{usd: 1, per: day}}}}
+providers:
+  up:
+    format: {format}
+    base_url: "{url}/x"
+    accounts: {{a: {{key: k, quota: {{window: daily, limit: {{tokens: 1000}}}}}}}}
+    models: {{e: {{price: {{input: 1000, output: 0}}}}}}
+"""
+
+
+@pytest.mark.parametrize("target, sizes", [("gemini", [100, 100, 50]), ("cohere", [96, 96, 58])])
+async def test_too_many_texts_are_asked_for_in_parts(target: str, sizes: list[int]) -> None:
+    me = {"Authorization": "Bearer ork_me"}
+    async with FakeUpstream(told_by_length) as up:
+        async with gateway(PARTS.format(format=target, url=up.url)) as gw:
+            asked = {"model": "up/e", "input": MANY}
+            status, body, _ = await post(gw, "/v1/embeddings", asked, **me)
+            record = gw.records[-1]
+            now = gw.gateway.state.clock()
+            caller = gw.gateway.runtime.generation.keyring.find("ork_me")
+            account = gw.gateway.runtime.generation.directory.providers["up"].accounts[0]
+            assert caller is not None
+            assert caller.budget is not None
+            ledger = gw.gateway.state.ledger
+            spent = ledger.standing(caller.budget, now).used
+            tokens = ledger.standing(account.allowances[0], now).used
+    assert status == 200, body
+    assert found("openai-chat", body) == [[float(number)] for number in range(250)]
+    assert body["usage"]["total_tokens"] == 30
+    assert [len(one.json.get("texts") or one.json["requests"]) for one in up.requests] == sizes
+    assert (record.attempts, record.input_tokens, record.estimated) == (3, 30, False)
+    assert (record.cost, spent, tokens) == (pytest.approx(0.03), pytest.approx(0.03), 30)
+
+
+async def test_a_part_that_fails_leads_to_the_next_target_and_the_others_are_paid_for() -> None:
+    def script(seen: Seen) -> Scripted:
+        return Scripted(status=500, json={}) if b'"200"' in seen.body else told_by_length(seen)
+
+    def all_at_once(seen: Seen) -> Scripted:
+        data = [{"index": at, "embedding": [float(t)]} for at, t in enumerate(seen.json["input"])]
+        return Scripted(json={"data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+
+    config = """
+providers:
+  first: {{format: gemini, base_url: "{a}", retry: {{attempts: 1}}, accounts: {{a: {{key: k}}}},
+           models: {{e: {{price: {{input: 1000, output: 0}}}}}}}}
+  second: {{format: openai-chat, base_url: "{b}", accounts: {{a: {{key: k}}}},
+            models: {{e: {{price: {{input: 1000, output: 0}}}}}}}}
+combos:
+  texts: {{targets: [first/e, second/e]}}
+"""
+    async with (
+        FakeUpstream(script) as bad,
+        FakeUpstream(all_at_once) as good,
+        gateway(config.format(a=bad.url, b=good.url)) as gw,
+    ):
+        status, body, _ = await post(gw, "/v1/embeddings", {"model": "texts", "input": MANY})
+        record = gw.records[-1]
+    assert (status, len(body["data"]), body["usage"]["total_tokens"]) == (200, 250, 7)
+    assert (record.target, record.attempts, record.cost) == ("second/e", 4, pytest.approx(0.027))
+
+
+async def test_tokens_of_parts_that_nobody_told_are_estimated() -> None:
+    def script(seen: Seen) -> Scripted:
+        answer = told_by_length(seen)
+        return Scripted(json={"embeddings": answer.json["embeddings"]})
+
+    async with FakeUpstream(script) as up:
+        async with gateway(PARTS.format(format="gemini", url=up.url)) as gw:
+            me = {"Authorization": "Bearer ork_me"}
+            _, body, headers = await post(
+                gw, "/api/embed", {"model": "up/e", "input": ["12345678"] * 101}, **me
+            )
+            assert (gw.records[-1].input_tokens, gw.records[-1].estimated) == (202, True)
+    assert (body["prompt_eval_count"], headers["X-OmniRoute-Estimated"]) == (202, "tokens")
+
+
+async def test_a_long_request_is_read_once_and_passes() -> None:
+    texts = ["word " * 4000] * 3
+    async with FakeUpstream([Scripted(json=upstream_answer("openai-chat", 2))]) as up:
+        async with gateway(CONFIG.format(format="openai-chat", url=up.url)) as gw:
+            status, _, _ = await post(gw, "/v1/embeddings", {"input": texts, "model": "up/e"})
+    assert status == 200
+    assert up.requests[0].json == {"input": texts, "model": "e"}

@@ -197,6 +197,32 @@ def test_the_names_of_what_is_dropped_are_the_clients() -> None:
     assert notes.dropped == ["taskType", "autoTruncate"]
 
 
+def test_hints_and_empty_settings_are_no_loss() -> None:
+    asked = OLLAMA.read_request({"input": "a", "keep_alive": "5m", "options": {}, "stream": False})
+    asked.user = "u"
+    notes = Notes()
+    COHERE.write_request(asked, Dialect(model="e"), notes)
+    assert (notes.dropped, notes.emulated) == ([], ["user", "keep_alive", "input_type"])
+
+
+@pytest.mark.parametrize(
+    "asked, sent, emulated",
+    [
+        ({}, {"input_type": "passage"}, ["input_type"]),
+        ({"task": "document", "truncate": "end"}, {"input_type": "passage", "truncate": "END"}, []),
+        ({"task": "question"}, {"input_type": "query"}, []),
+        ({"task": "clustering"}, {"input_type": "passage"}, ["input_type"]),
+    ],
+)
+def test_a_server_that_wants_to_know_the_side_of_a_search(
+    asked: dict[str, Any], sent: dict[str, Any], emulated: list[str]
+) -> None:
+    notes = Notes()
+    dialect = Dialect(model="e", quirks=frozenset({"input_type"}))
+    assert OPENAI.write_request(EmbeddingRequest(inputs=["a"], **asked), dialect, notes) == {**PLAIN, **sent}
+    assert (notes.dropped, notes.emulated) == ([], emulated)
+
+
 MISTRAL = Dialect(model="e", quirks=frozenset({"output_dimension", "no_user"}))
 
 
