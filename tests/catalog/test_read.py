@@ -128,3 +128,11 @@ def test_a_wrong_quirks_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "quirks.yaml").write_text("- word")
     with pytest.raises(ConfigError, match=r"quirks\.yaml: the file is not a map"):
         read_quirks(tmp_path / "quirks.yaml")
+
+
+def test_what_is_shipped_is_read_once_and_stays_whole() -> None:
+    first = read_catalogue()
+    first.clear()
+    again = read_catalogue()
+    assert again
+    assert all(again[id] is doc for id, doc in read_catalogue().items())
