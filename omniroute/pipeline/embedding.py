@@ -15,7 +15,7 @@ from omniroute.pipeline.client_words import (
     tell_status,
     unsupported,
 )
-from omniroute.pipeline.edits import apply, edited_answer, names_of, select
+from omniroute.pipeline.edits import applied, edited_answer, names_of, select
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Edit, Handler
 from omniroute.routing.directory import Target
@@ -50,9 +50,16 @@ async def embed(
         replies = [await proceed(exchange)]
     else:
         replies = await asked_in_parts(exchange, parts, crossing.estimates(), proceed)
+    return _answered(exchange, replies, crossing, clock(), same=same)
+
+
+def _answered(
+    exchange: Exchange, replies: list[Reply], crossing: _Crossing, now: float, *, same: bool
+) -> Reply:
+    """The reply for the client, whose head is that of the last one."""
     reply = replies[-1]
     tell_dropped(exchange, reply)
-    reply.headers.update(limits_told(exchange, reply, clock(), same=same))
+    reply.headers.update(limits_told(exchange, reply, now, same=same))
     if reply.problem is not None:
         tell_status(exchange, reply, reply.problem)
         if not same:
@@ -105,7 +112,12 @@ class _Crossing(ABC):
         if not edits and not params:
             return written
         document = {**parse_object(written), **params}
-        return encode(apply(edits, document, names_of(self._exchange), headers))
+        changed = applied(edits, document, names_of(self._exchange), headers)
+        if changed is None and not params:
+            return written
+        if self._exchange.path == "same":
+            self._exchange.path = "edited"
+        return encode(document if changed is None else changed)
 
     def edited(self, body: bytes, side: str, reply: Reply) -> bytes:
         """An answer after its edits."""
@@ -118,9 +130,7 @@ class _Same(_Crossing):
 
     def __init__(self, exchange: Exchange, target: Target) -> None:
         super().__init__(exchange, target, spoken_by_client(exchange))
-        params = exchange.member is not None and bool(exchange.member.params)
-        edits = select(self._edits, "request", "upstream")
-        exchange.path = "edited" if exchange.edited or params or edits else "same"
+        exchange.path = "edited" if exchange.edited else "same"
 
     def written(self) -> list[bytes]:
         exchange, dialect = self._exchange, self._target.dialect

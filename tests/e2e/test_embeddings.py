@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -411,6 +412,35 @@ async def test_stages_for_chats_leave_embeddings_alone(client: str) -> None:
         async with gateway((CONFIG + CHAT_STAGES).format(format="openai-chat", url=up.url)) as gw:
             assert (await post(gw, *ASK[client]))[0] == 200
     assert up.requests[0].json == {"model": "e", "input": ["a", "b"]}
+
+
+async def test_a_transform_that_changes_nothing_leaves_the_bytes_alone() -> None:
+    config = CONFIG.replace("accounts", "transforms: [short], accounts")
+    edit = "transforms: {{short: {{on: request, ops: [{{remove: made_up}}]}}}}\n"
+    raw = b'{"model":"e", "input" : "a"}'
+    async with FakeUpstream([Scripted(json=upstream_answer("openai-chat"))]) as up:
+        async with gateway(
+            (config + edit + "models: {{e: up/e}}\n").format(format="openai-chat", url=up.url)
+        ) as gw:
+            assert (await post_raw(gw, "/v1/embeddings", raw))[0] == 200
+            assert gw.records[-1].path == "same"
+    assert up.requests[0].body == raw
+
+
+SHIPPED = sorted(file.stem for file in (Path(__file__).parents[2] / "transforms").glob("*.yaml"))
+
+
+async def test_the_shipped_transforms_are_for_chats_and_do_no_harm_here() -> None:
+    async with FakeUpstream([Scripted(json=upstream_answer("openai-chat"))]) as up:
+        provider = (
+            "  {0}: {{format: openai-chat, base_url: '{1}', transforms: [{0}], accounts: {{a: {{key: k}}}}}}"
+        )
+        config = "\n".join(["providers:", *(provider.format(name, up.url) for name in SHIPPED)])
+        async with gateway(config + "\n") as gw:
+            for name in SHIPPED:
+                assert (await post(gw, "/v1/embeddings", {"model": f"{name}/e", "input": "a"}))[0] == 200
+    assert len(up.requests) == len(SHIPPED) > 10
+    assert all(request.json == {"model": "e", "input": "a"} for request in up.requests)
 
 
 RACE = """
