@@ -42,6 +42,7 @@ def tracked() -> set[str]:
 @pytest.mark.skipif(
     not (ROOT / ".git").exists(), reason="not a git checkout: nothing to compare the wheel with"
 )
+@pytest.mark.timeout(180)
 def test_the_wheel_holds_what_git_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {n for n in archive.namelist() if ".dist-info/" not in n}

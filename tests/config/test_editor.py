@@ -80,6 +80,7 @@ def test_every_shipped_file_names_its_schema(path: Path) -> None:
     assert schema.name in kinds_of_schema()
 
 
+@pytest.mark.timeout(300)  # it may have to be fetched first
 async def test_in_a_real_language_server(tmp_path: Path) -> None:
     """One server for all: starting it is what takes time."""
     async with language_server(tmp_path) as server:

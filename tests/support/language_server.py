@@ -44,10 +44,10 @@ def installed() -> Path:
     with open(CACHE / "lock", "w") as lock:  # one of several test processes installs it
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").exists():
-            quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]
+            quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts", "--fetch-retries=4"]
             package = f"yaml-language-server@{VERSION}"
             subprocess.run(
-                ["npm", "install", *quiet, "--prefix", str(folder), package], check=True, timeout=50
+                ["npm", "install", *quiet, "--prefix", str(folder), package], check=True, timeout=200
             )
             (folder / "ready").touch()
     return script
