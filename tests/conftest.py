@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -14,16 +14,17 @@ from tests.support.redis_server import RedisServer
 properties.begin()
 
 
-def pytest_configure() -> None:
-    """Nothing of what is collected is garbage: thousands of tests, and all that they import."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nothing of what is collected is garbage: thousands of tests, and all that they import. The collector leaves it alone,
+    and looks only at what tests make."""
     gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """The collector leaves it alone for good, and looks only at what tests make."""
-    gc.enable()
-    gc.collect()
-    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
