@@ -6,6 +6,7 @@ import base64
 import json
 import random
 from collections.abc import Generator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import pytest
@@ -37,6 +38,7 @@ def turns(work: Generator[None, None, T]) -> tuple[T, int]:
         count += 1
 
 
+@lru_cache(64)
 def picture(size: int, beginning: str = BEGINNINGS[0], seed: int = 1) -> str:
     """Base64 of a picture of so many characters, of the usual alphabet."""
     text = base64.b64encode(random.Random(seed).randbytes(size * 3 // 4)).decode()
