@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 
 from omniroute.server.incoming import Incoming
 from omniroute.upstream.coding import Garbled
+from omniroute.upstream.write_buffer import send_at_once
 
 if TYPE_CHECKING:
     from omniroute.server.listener import Listener
@@ -104,6 +105,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream's transport, as it always is here
+        send_at_once(transport)
         peer = transport.get_extra_info("peername")
         self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
         self._listener.connections.add(self)

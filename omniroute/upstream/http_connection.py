@@ -17,6 +17,7 @@ from omniroute.errors import Problem, UpstreamError
 from omniroute.pipeline.turns import together
 from omniroute.upstream.coding import Decoder, Garbled, Oversized, decoder
 from omniroute.upstream.transport import LARGEST_ANSWER
+from omniroute.upstream.write_buffer import send_at_once
 
 LARGEST_HEAD = 128 * 1024
 """Bytes of a head beyond which it is refused."""
@@ -179,6 +180,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream's transport, as it always is here
+        send_at_once(transport)
 
     def data_received(self, data: bytes) -> None:
         inbound = self._inbound
