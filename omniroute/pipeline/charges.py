@@ -13,7 +13,33 @@ from omniroute.wire.conversation import Usage
 
 
 class Permit:
-    """Leave for one attempt: places under the limits of account, model and provider. Ended exactly once."""
+    """Leave for one attempt, where nothing is limited and nothing is charged. Ended exactly once."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def needed(account: Account, target: Target) -> bool:
+        """Whether leave has to be asked for."""
+        return bool(target.limits or account.limit or account.allowances or target.provider.allowances)
+
+    def give_back(self) -> None:
+        """Nothing was sent."""
+
+    def end(self) -> None:
+        """It was sent, and used nothing that is known."""
+
+    def abandon(self) -> None:
+        """It was sent, and nobody waits for the answer any more: the provider has read the prompt all the same."""
+
+    def charge(self) -> None:
+        """It was served, and it is known what it used."""
+
+
+FREE = Permit()
+
+
+class LimitedPermit(Permit):
+    """Places under the limits of account, model and provider, and what it is charged to."""
 
     __slots__ = ("_account", "_exchange", "_limits", "_state", "_target", "_tokens")
 
@@ -36,7 +62,7 @@ class Permit:
     @classmethod
     async def of(
         cls, exchange: Exchange, account: Account, target: Target, tokens: int, state: State
-    ) -> Permit | None:
+    ) -> LimitedPermit | None:
         """Wait for a place where the limits have a queue; None where there is none to be had.
 
         The narrowest limit comes first: who waits for an account holds no place of the provider.
@@ -58,21 +84,18 @@ class Permit:
         return cls(exchange, account, target, limits, tokens, state)
 
     def give_back(self) -> None:
-        """Nothing was sent."""
         _give_back(self._limits, self._tokens, self._state)
         for allowance in self._account.allowances:
             if allowance.unit == "requests":
                 self._state.ledger.charge(allowance, -1)
 
     def end(self) -> None:
-        """It was sent, and used nothing that is known."""
         if self._limits:
             now = self._state.clock()
             for limit in self._limits:
                 limit.gauge.leave(now, 0)
 
     def abandon(self) -> None:
-        """It was sent, and nobody waits for the answer any more: the provider has read the prompt all the same."""
         self.end()
         used = Usage(input=self._tokens)
         price = self._target.facts.price
@@ -82,7 +105,6 @@ class Permit:
             self._state.ledger.charge(allowance, amounts[allowance.unit])
 
     def charge(self) -> None:
-        """It was served, and it is known what it used."""
         exchange, state = self._exchange, self._state
         used = tokens_of(exchange.usage)
         if self._limits:

@@ -44,7 +44,7 @@ def limits_told(exchange: Exchange, reply: Reply, now: float, *, same: bool) -> 
     should = reply.received.get(SHOULD_RETRY) if reply.problem is not None else None
     if should is not None:
         told[SHOULD_RETRY] = should
-    return {name: header_safe(value) for name, value in told.items()}
+    return {name: header_safe(value) for name, value in told.items()} if told else told
 
 
 def not_strict(dropped: Sequence[str], target: Target) -> Problem:

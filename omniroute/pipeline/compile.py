@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from omniroute.pipeline.exchange import Exchange, Reply
-from omniroute.pipeline.parts import Around, Gate, Handler, Observer, Part
+from omniroute.pipeline.parts import Around, Gate, Handler, Observer, Part, at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,8 @@ def _fuse(gates: Iterable[Step], proceed: Handler) -> Handler:
             exchange.marks.append((name, perf_counter()))
             reply = check(exchange)
             if reply is not None:
-                return _at_once(reply)
+                return at_once(reply)
         # Handed on, not awaited: every frame in between is one more to wake up.
         return proceed(exchange)
 
     return run
-
-
-async def _at_once(reply: Reply) -> Reply:
-    return reply

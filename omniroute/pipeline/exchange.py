@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from omniroute.pipeline.patterns import Bar
     from omniroute.pipeline.stream import Stream, Tap
     from omniroute.routing.directory import Account, Member, Target
+    from omniroute.routing.facts import Facts
     from omniroute.routing.outcomes import Outcome
     from omniroute.routing.plan import Plan
     from omniroute.wire.bulk import Bulk
@@ -131,10 +132,12 @@ class Exchange:
         "endings",
         "endpoint",
         "estimated",
+        "facts",
         "finish",
         "first_byte",
         "ids",
         "lane",
+        "later",
         "lost",
         "malformed",
         "marks",
@@ -205,6 +208,10 @@ class Exchange:
         self.first_byte = 0.0
         self.endings: list[Callable[[Problem | None], None]] = []
         """Told at the true end of the answer, with what broke it after it had begun."""
+        self.later: list[Callable[[], None]] = []
+        """What is to be noted of the answer, and can wait until its first bytes are on their way."""
+        self.facts: Facts | None = None
+        """What the plan was made of."""
         self.marks: list[tuple[str, float]] = []
         self.watch: Watch | None = None
         self.top: TopLevel | None = None
@@ -284,6 +291,7 @@ class Exchange:
         for name in Exchange.__slots__:
             setattr(twin, name, getattr(self, name))
         twin.endings = []
+        twin.later = []
         twin.watch = None
         return twin
 
@@ -307,6 +315,7 @@ class Exchange:
         self.attempts, self.tried, self.lost, self.cost_of_lost = attempts, tried, lost, cost
         self.marks, self.watch = rival.marks, rival.watch
         self._doc, self.edited = rival._doc, rival.edited
+        self.later.append(rival.begun)
         self.endings.append(lambda problem: rival.end_as(self))
 
     def count_failed(self, rival: Exchange) -> None:
@@ -345,8 +354,17 @@ class Exchange:
             self.finish = self.watch.finish or self.finish
             self.problem = self.watch.cut or self.problem
 
+    def begun(self) -> None:
+        """The answer is on its way, or over: do what could wait for that. Once."""
+        later, self.later = self.later, []
+        for note in later:
+            note()
+
     def end(self) -> None:
         """What it used and cost is known: tell those that wait for it. Once, whatever happened."""
+        self.begun()
+        # They know the exchange: without a collector it would never be freed.
+        self.facts = None
         endings, self.endings = self.endings, []
         for ending in endings:
             ending(self.problem)
@@ -376,8 +394,10 @@ _OWN = frozenset(
         "edited",
         "endings",
         "endpoint",
+        "facts",
         "first_byte",
         "ids",
+        "later",
         "malformed",
         "marks",
         "model",

@@ -105,9 +105,13 @@ class Caller:
 
 
 class Keyring:
-    """All keys of a configuration, found by digest: the time that a look-up takes says nothing about a key."""
+    """All keys of a configuration, found by digest: the time that a look-up takes says nothing about a key.
 
-    __slots__ = ("_callers", "_open", "required")
+    One that was found is found again by the key itself. That tells nothing, either: a dictionary compares two keys only
+    when their hashes are equal, and those are made with a secret of the process (SipHash).
+    """
+
+    __slots__ = ("_callers", "_known", "_open", "required")
 
     def __init__(
         self,
@@ -116,6 +120,7 @@ class Keyring:
         caller: Callable[[str, Key], Caller] = Caller,
     ) -> None:
         self._callers = {_digest_of(key): caller(name, key) for name, key in keys.items()}
+        self._known: dict[str, Caller] = {}
         self.required = bool(keys) if required is None else required
         self._open = required is False
 
@@ -141,7 +146,13 @@ class Keyring:
         return caller
 
     def find(self, presented: str) -> Caller | None:
-        return self._callers.get(hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest())
+        caller = self._known.get(presented)
+        if caller is None:
+            digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest()
+            caller = self._callers.get(digest)
+            if caller is not None:
+                self._known[presented] = caller
+        return caller
 
     @property
     def callers(self) -> list[Caller]:

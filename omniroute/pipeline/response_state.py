@@ -20,11 +20,14 @@ def caller_of(exchange: Exchange) -> str:
     return exchange.caller.name if exchange.caller is not None else ""
 
 
+def refers(exchange: Exchange) -> bool:
+    """Whether a request may refer to responses."""
+    return exchange.wire.name == WIRE and any(mark in exchange.outline for mark in _MARKS)
+
+
 async def put_in(exchange: Exchange, store: ResponseStore) -> None:
     """Replace references to responses that the gateway keeps by what they refer to. Others stay: they may be the
     target's own. Raises `Refused` for a request of a wrong shape."""
-    if exchange.wire.name != WIRE or not any(mark in exchange.outline for mark in _MARKS):
-        return
     document = exchange.doc
     caller = caller_of(exchange)
     items = await _resolved(_items(document), caller, store)

@@ -196,7 +196,7 @@ class Sharing:
             return reply.problem is None
         head.keep_alive, reply.stream.keep_alive = reply.stream.keep_alive, b""
         flight.tell()
-        await reply.stream.pump(flight)
+        await reply.stream.pump(flight, begun=head.twin.begun)
         return reply.stream.problem is None
 
     async def _keep(self, flight: Flight[Shared], ticket: Ticket, content: bytes) -> None:

@@ -40,8 +40,9 @@ class Client(Protocol):
 class Pushing(Protocol):
     """A source that hands its chunks on by itself: none of them wakes a task up."""
 
-    async def flow(self, feed: Callable[[bytes], None]) -> None:
-        """Until the end. Raises what broke it, and what `feed` raises."""
+    async def flow(self, feed: Callable[[bytes], None], begun: Callable[[], None]) -> None:
+        """Until the end; `begun` is called when what was there from the start is handed on. Raises what broke it, and
+        what `feed` raises."""
         ...
 
     def pause(self) -> None: ...
@@ -51,6 +52,10 @@ class Pushing(Protocol):
 
 KEEP_ALIVE_AFTER = 15.0
 """Seconds without a byte after which a streaming client hears from us."""
+
+
+def _nothing() -> None:
+    """Nobody waits to hear that it has begun."""
 
 
 class Tap(Protocol):
@@ -87,15 +92,17 @@ class Stream:
         """Add a tap after those that are there."""
         self.taps = (*self.taps, tap)
 
-    async def pump(self, client: Client, every: float = KEEP_ALIVE_AFTER) -> None:
+    async def pump(
+        self, client: Client, every: float = KEEP_ALIVE_AFTER, begun: Callable[[], None] = _nothing
+    ) -> None:
         """Send everything to `client`, and hold the upstream back when it is behind. Ends legally whatever the
-        upstream does.
+        upstream does. `begun` is called once the first bytes are on their way, if ever.
 
         Raises only that the client left, and cancellation; the upstream is closed in every case.
         """
         heart = _Heart(self.keep_alive, self.event_ends, client, every) if self.keep_alive else None
         try:
-            self.problem = await self._flow(client, heart)
+            self.problem = await self._flow(client, heart, begun)
             tail = self._end(self.problem)
             if tail:
                 self.written += len(tail)
@@ -105,17 +112,20 @@ class Stream:
                 heart.stop()
             await self.close()
 
-    async def _flow(self, client: Client, heart: _Heart | None) -> Problem | None:
+    async def _flow(self, client: Client, heart: _Heart | None, begun: Callable[[], None]) -> Problem | None:
         feed = self._feeder(client, heart)
         source = self.source
         flow = getattr(source, "flow", None)
         try:
             if flow is not None:
                 client.watch(source.pause, source.resume)  # type: ignore[attr-defined]  # who flows is `Pushing`
-                await flow(feed)
+                await flow(feed, _then(heart, begun))
                 return None
+            if heart is not None:
+                heart.start()
             async for chunk in source:
                 feed(chunk)
+                begun()
                 if client.full:
                     await client.drained()
         except (ConnectionError, asyncio.CancelledError):
@@ -173,6 +183,18 @@ class Stream:
             await aclose()
 
 
+def _then(heart: _Heart | None, begun: Callable[[], None]) -> Callable[[], None]:
+    """The heart begins to beat when the first bytes are on their way, for nobody waits for it until then."""
+    if heart is None:
+        return begun
+
+    def both() -> None:
+        heart.start()
+        begun()
+
+    return both
+
+
 def _problem_of(error: Exception) -> Problem:
     """What broke a stream. A codec or plugin may meet what it did not expect: the client still gets a legal end."""
     match error:
@@ -200,16 +222,21 @@ class _Heart:
         self._ends = ends
         self._client = client
         self._every = every
-        self._last = self._loop.time()
+        self._last = 0.0
         self._chunk = b""
-        self._handle = self._loop.call_later(every, self._tick)
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._last = self._loop.time()
+        self._handle = self._loop.call_later(self._every, self._tick)
 
     def beat(self, chunk: bytes) -> None:
         self._last = self._loop.time()
         self._chunk = chunk
 
     def stop(self) -> None:
-        self._handle.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
 
     def _tick(self) -> None:
         now = self._loop.time()

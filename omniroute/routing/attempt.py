@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from omniroute.errors import Problem, UpstreamError
-from omniroute.pipeline.exchange import Exchange, Reply
+from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Handler
 from omniroute.routing.outcomes import outcome_of
 from omniroute.state.health import Attempt, Health
@@ -15,18 +15,21 @@ OUR_FAULT = ("internal_error", "transform_failed")
 
 
 async def watched(exchange: Exchange, proceed: Handler, health: Health) -> Reply:
-    """What `proceed` gives or raises. The exchange knows its target and account; counting tokens says nothing about
-    how a target answers."""
+    """What `proceed` gives, in a refusal what fails before an answer. The exchange knows its target and account; counting
+    tokens says nothing about how a target answers."""
     target, account = exchange.target, exchange.account
     if target is None or account is None or exchange.endpoint.operation == "count_tokens":
-        return await proceed(exchange)
+        try:
+            return await proceed(exchange)
+        except UpstreamError as error:
+            return refusal(error.problem)
     attempt = health.began(target.health_id, account.health_id, stream=exchange.stream)
     try:
         reply = await proceed(exchange)
+    except UpstreamError as error:
+        reply = refusal(error.problem)
     except BaseException as error:
-        if isinstance(error, UpstreamError):
-            _failed(attempt, error.problem)
-        elif isinstance(error, asyncio.CancelledError):
+        if isinstance(error, asyncio.CancelledError):
             attempt.abandoned()
         attempt.over()
         raise
@@ -34,12 +37,14 @@ async def watched(exchange: Exchange, proceed: Handler, health: Health) -> Reply
         _failed(attempt, reply.problem)
         attempt.over()
         return reply
-    attempt.answered()
-    _learn_at_the_end(exchange, attempt, health, target.health_id)
+    at = health.clock()
+    exchange.later.append(lambda: _learn(exchange, attempt, at, health, target.health_id))
     return reply
 
 
-def _learn_at_the_end(exchange: Exchange, attempt: Attempt, health: Health, target: str) -> None:
+def _learn(exchange: Exchange, attempt: Attempt, at: float, health: Health, target: str) -> None:
+    """From how it was answered at that time, and from how it will have ended."""
+
     def over(problem: Problem | None) -> None:
         if problem is not None:
             _failed(attempt, problem)
@@ -48,6 +53,7 @@ def _learn_at_the_end(exchange: Exchange, attempt: Attempt, health: Health, targ
         if usage is not None and usage.input:
             health.cached(target, usage.cached / usage.input)
 
+    attempt.answered(at)
     exchange.endings.append(over)
 
 

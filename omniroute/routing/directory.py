@@ -111,11 +111,14 @@ class Provider:
     """Budgets of the provider and of its tier."""
     identity: str = field(init=False)
     """What makes it the same provider: where it is spoken to."""
+    active: bool = field(init=False)
+    """Whether any of its accounts is."""
     _targets: dict[str, Target] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         urls = [f"{wire}={upstream.base_url}" for wire, upstream in sorted(self.upstreams.items())]
         self.identity = hashlib.sha256("\n".join(urls).encode()).hexdigest()[:16]
+        self.active = any(account.inactive is None for account in self.accounts)
 
     @property
     def open(self) -> bool:
@@ -124,7 +127,7 @@ class Provider:
 
     @property
     def usable(self) -> bool:
-        return self.settings.enabled and any(a.inactive is None for a in self.accounts)
+        return self.settings.enabled and self.active
 
     def target(self, model: str) -> Target | None:
         """The target of that model name or alias, or None when the provider has no such model."""
@@ -176,6 +179,7 @@ class Provider:
             breaker=full if self.settings.breaker.scope == "target" else self.name,
             limits=tuple(limit for limit in (own, self.limit) if limit is not None),
             metered=self._metered(own),
+            timeouts=self.settings.timeouts,
         )
 
     def _metered(self, own: Limit | None) -> bool:
@@ -207,6 +211,7 @@ class Target:
     """Those of the model, then those of the provider."""
     metered: bool = False
     """Whether somebody counts the tokens or the money that it uses."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def upstream(self, client_wire: str) -> Upstream:
         """The client's own format where the target speaks it, else the provider's first."""
@@ -243,10 +248,6 @@ class Target:
         if price is None:
             return self.provider.settings.tier == "free"
         return not (price.input or price.output)
-
-    @property
-    def timeouts(self) -> Timeouts:
-        return self.provider.settings.timeouts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -319,9 +320,20 @@ class Directory:
             key=lambda row: -len(row[0]),
         )
         self._owners = _owners(providers)
+        self._known: dict[str, Found] = {}
+        """Names that were asked for, and what they mean."""
 
     def find(self, name: str) -> Found | None:
         """What `name` means, by the order of CONFIG 7, or None."""
+        known = self._known.get(name)
+        if known is not None:
+            return known
+        found = self._meant(name)
+        if found is not None and len(self._known) < OPEN_MODELS_KEPT:
+            self._known[name] = found
+        return found
+
+    def _meant(self, name: str) -> Found | None:
         found = self._find(name, depth=0)
         if found is None and name.endswith(LONG_CONTEXT):
             found = self._find(name.removesuffix(LONG_CONTEXT), depth=0)
@@ -371,6 +383,7 @@ class Directory:
 
         What still asks makes them again.
         """
+        self._known.clear()
         for provider in self.providers.values():
             provider._targets.clear()
 

@@ -97,18 +97,20 @@ def estimated_tokens(exchange: Exchange) -> int:
 
 def facts_of(exchange: Exchange) -> Facts:
     """What the planner may know of an exchange."""
+    request, bulk = exchange.request, exchange.bulk
+    outline = request.body if bulk is None else bulk.outline
     return Facts(
         model=exchange.model,
         wire=exchange.wire.name,
         operation=exchange.endpoint.operation,
         stream=exchange.stream,
-        tokens=estimated_tokens(exchange),
-        headers=exchange.request.headers,
+        tokens=len(request.body) // BYTES_PER_TOKEN,
+        headers=request.headers,
         caller=exchange.caller,
         document=lambda: exchange.doc,
-        client_ip=exchange.request.client_ip,
+        client_ip=request.client_ip,
         barred=exchange.barred,
-        body=None if exchange.edited else exchange.outline,
+        body=None if exchange.edited else outline,
         talk=lambda: exchange.talk,
-        unseen=exchange.unseen,
+        unseen=exchange.unseen if bulk is not None else 0,
     )

@@ -24,7 +24,7 @@ def heat_of(steps: deque[Step], *, racing: bool) -> Heat:
     a provider that does, each in a lane of its own.
     """
     first = steps.popleft()
-    if not racing:
+    if not racing or (not first.path and first.target.provider.strategy.at_once == 1):
         return Heat(1, [(first, ALL_LANES)])
     found = _racing(first)
     if found is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from omniroute.routing.directory import Account
 from omniroute.state.state import State
-from omniroute.wire.rate_limit_headers import RateLimits, read
+from omniroute.wire.rate_limit_headers import RateLimits, named, read
 
 _USED_UP = frozenset(("0", "rejected"))
 """One of these stands in the headers of an account that has nothing left; the rest is not worth reading."""
@@ -14,7 +14,7 @@ _USED_UP = frozenset(("0", "rejected"))
 
 def learn(account: Account, headers: Mapping[str, str], state: State) -> None:
     """Note what is used up and when it resets. Header look-ups cost next to nothing where all is well."""
-    if _USED_UP.isdisjoint(headers.values()):
+    if _USED_UP.isdisjoint(named(headers).values()):
         return
     told = read(headers, state.clock())
     if told is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import msgspec
@@ -52,13 +51,12 @@ class Step(msgspec.Struct, eq=False):
     why: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct, eq=False):
     """What to try for a request, in order. `steps` holds those that are out, too, with the reason."""
 
     asked: str
     found: Found
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = []
 
     @property
     def usable(self) -> list[Step]:
@@ -125,8 +123,7 @@ def combo_turn(
     return Turn(f"combo/{combo.name}", facts, state.rotation, state.health, state.ledger, dice, now, usable)
 
 
-@dataclass(slots=True)
-class _Planner:
+class _Planner(msgspec.Struct, eq=False):
     facts: Facts
     asked: str
     state: State
@@ -189,7 +186,8 @@ class _Planner:
         caller = self.facts.caller
         if caller is not None and not caller.may_use(self.asked, target.name, provider.name):
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
-        if any(barred(provider.name, target.name) for barred in self.facts.barred):
+        barred = self.facts.barred
+        if barred and any(bar(provider.name, target.name) for bar in barred):
             return Step(target, "out", "a filter keeps it out", cause="forbidden")
         if self.facts.operation == "embed":
             if choice and target.embedder(self.facts.wire) is None:
@@ -200,7 +198,7 @@ class _Planner:
             unfit = self._unfit(target, lacking)
             if unfit is not None:
                 return unfit
-        if not any(a.inactive is None for a in provider.accounts):
+        if not provider.active:
             return Step(target, "out", _why_inactive(provider))
         if caller is not None and caller.thrifty(self.now) and not target.free:
             return Step(target, "out", f"the soft budget of key {caller.name} is spent", cause="budget")

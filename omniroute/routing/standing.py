@@ -32,11 +32,20 @@ class Hindrance:
 
 def hindrance(target: Target, state: State, now: float, facts: Facts) -> Hindrance | None:
     """Why a target cannot be used now by anybody, or None: its provider, the model, then all of its accounts."""
-    found = _of_provider(target, state, now, facts)
-    if found is not None:
-        return found
+    provider = target.provider
+    blocked = state.breakers.blocked(target.breaker, provider.identity, now)
+    if blocked is not None:
+        return Hindrance("breaker", *blocked)
+    if provider.allowances:
+        spent = _spent(provider.allowances, state, now)
+        if spent is not None:
+            return spent
+    for limit in target.limits:
+        full = limit.full(now, facts.tokens, facts.caller_name)
+        if full is not None:
+            return _limited(full, now)
     soonest: Hindrance | None = None
-    for account in target.provider.accounts:
+    for account in provider.accounts:
         if account.inactive is not None:
             continue
         hindered = account_hindrance(account, target.model, state, now, facts)
@@ -85,22 +94,6 @@ def _noticed(account: Account, model: str, state: State, now: float) -> Hindranc
 def _limited(full: tuple[str, float | None], now: float) -> Hindrance:
     reason, ready = full
     return Hindrance("limit", reason, ready if ready is not None else now + SOON)
-
-
-def _of_provider(target: Target, state: State, now: float, facts: Facts) -> Hindrance | None:
-    provider = target.provider
-    blocked = state.breakers.blocked(target.breaker, provider.identity, now)
-    if blocked is not None:
-        return Hindrance("breaker", *blocked)
-    if provider.allowances:
-        spent = _spent(provider.allowances, state, now)
-        if spent is not None:
-            return spent
-    for limit in target.limits:
-        full = limit.full(now, facts.tokens, facts.caller_name)
-        if full is not None:
-            return _limited(full, now)
-    return None
 
 
 def _spent(allowances: Iterable[Allowance], state: State, now: float) -> Hindrance | None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -34,16 +35,16 @@ LINGER = 10.0
 
 SINGLE = frozenset(
     [
-        b"content-length",
-        b"content-type",
-        b"host",
-        b"transfer-encoding",
-        b"user-agent",
-        b"server",
-        b"etag",
-        b"content-location",
-        b"content-range",
-        b"max-forwards",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+        "server",
+        "etag",
+        "content-location",
+        "content-range",
+        "max-forwards",
     ]
 )
 """Headers that may stand there once. Two of a kind are how requests are smuggled past a proxy that takes the other."""
@@ -359,22 +360,29 @@ class ClientConnection(asyncio.Protocol):
 
 def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[CIMultiDict[str], int]:
     """The headers, and how large they are. Raises `ValueError` for what could be understood in two ways."""
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     pairs: list[tuple[str, str]] = []
     size = 0
-    for name, value in fields:
-        size += len(name) + len(value)
-        lower = name.lower()
-        if lower in SINGLE:
-            if lower in seen:
-                raise ValueError(f"there are two headers {lower.decode()}")
-            seen.add(lower)
-        elif lower == b"sec-websocket-key1":
-            raise ValueError("the old websockets are not spoken")
+    for raw, value in fields:
+        size += len(raw) + len(value)
+        name, single = _name_of(raw)
+        if single:
+            if name in seen:
+                raise ValueError(f"there are two headers {name}")
+            seen.add(name)
         if b"\0" in value:
             raise ValueError("a header holds a NUL")
-        pairs.append((lower.decode("latin-1"), value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
+        pairs.append((name, value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
     return CIMultiDict(pairs), size
+
+
+@lru_cache(maxsize=1024)
+def _name_of(raw: bytes) -> tuple[str, bool]:
+    """The name of a header in lower case, and whether it may stand there once only. Raises `ValueError`."""
+    name = raw.lower().decode("latin-1")
+    if name == "sec-websocket-key1":
+        raise ValueError("the old websockets are not spoken")
+    return name, name in SINGLE
 
 
 def _head_again(headers: CIMultiDict[str]) -> bytes:

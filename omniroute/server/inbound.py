@@ -88,6 +88,7 @@ class Answerer:
                 exchange.first_byte = perf_counter()
                 # First of all: what is noted of it can wait until it is on its way.
                 incoming.send(Answer(reply.status, body, headers))
+                exchange.begun()
             else:
                 await self._stream(incoming, exchange, reply, reply.stream, headers)
         except (ConnectionError, asyncio.CancelledError):
@@ -118,7 +119,7 @@ class Answerer:
         # Names of ours need no comparison with each other.
         incoming.begin(200, merged(headers, streamed) if reply.headers else {**headers, **streamed})
         exchange.first_byte = perf_counter()
-        await stream.pump(incoming)
+        await stream.pump(incoming, begun=exchange.begun)
         incoming.finish()
 
 
@@ -146,19 +147,27 @@ def own_headers(exchange: Exchange) -> dict[str, str]:
 def server_timing(marks: list[tuple[str, float]], started: float) -> str:
     """How long each stage held the request until the answer began, in ms (W3C Server Timing)."""
     now = perf_counter()
-    spans: dict[str, float] = {}
+    names = tuple([name for name, _ in marks])
+    spans: list[float] = []
     end = now
-    for name, begin in reversed(marks):
-        spans[name] = spans.get(name, 0.0) + end - begin
+    for _, begin in reversed(marks):
+        spans.append((end - begin) * 1000)
         end = begin
-    spans = dict(reversed(spans.items()))
-    text = _timing_of(tuple(spans))
-    return text % (*[seconds * 1000 for seconds in spans.values()], (now - started) * 1000)
+    spans.reverse()
+    text = _timing_of(names)
+    if text is None:
+        summed = dict.fromkeys(names, 0.0)
+        for name, span in zip(names, spans, strict=True):
+            summed[name] += span
+        text, spans = _timing_of(tuple(summed)) or "", list(summed.values())
+    return text % (*spans, (now - started) * 1000)
 
 
 @lru_cache(maxsize=256)
-def _timing_of(names: tuple[str, ...]) -> str:
-    """The header with places for the times: pipelines have the same stages all the time."""
+def _timing_of(names: tuple[str, ...]) -> str | None:
+    """The header with places for the times: pipelines have the same stages all the time. None where one ran twice."""
+    if len(set(names)) < len(names):
+        return None
     return ", ".join([f"{name.replace('%', '%%')};dur=%.2f" for name in (*names, "total")])
 
 

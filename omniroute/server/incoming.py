@@ -222,7 +222,8 @@ class Incoming:
         if self._head:
             chunk = self._head + chunk
             self._head = b""
-        self._raw(chunk)
+        if self._connection is not None:
+            self._connection.write(chunk)
 
     def flush(self) -> None:
         """Send the head, if it waits for the first bytes."""

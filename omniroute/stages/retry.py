@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 from omniroute.declare import Options, stage
-from omniroute.errors import Problem, UpstreamError
-from omniroute.pipeline.charges import Permit
+from omniroute.errors import Problem
+from omniroute.pipeline.charges import FREE, LimitedPermit, Permit
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Around, Handler
 from omniroute.pipeline.site import Site
@@ -19,6 +19,7 @@ from omniroute.routing.learn import learn
 from omniroute.routing.outcomes import Outcome, outcome_of
 from omniroute.routing.plan import account_turn
 from omniroute.routing.standing import Hindrance, account_hindrance
+from omniroute.routing.strategy import Turn
 from omniroute.state.state import State
 from omniroute.state.transitions import Kind
 
@@ -59,7 +60,7 @@ class _Attempts:
         self._exchange = exchange
         self._target = target
         self._state = state
-        self._facts: Facts = facts_of(exchange)
+        self._facts: Facts = exchange.facts or facts_of(exchange)
         self._tries = 0
         self._began = state.clock()
         """Failures of one request, like those of concurrent ones, count once."""
@@ -70,8 +71,11 @@ class _Attempts:
 
     async def run(self, proceed: Handler) -> Reply:
         provider, state = self._target.provider, self._state
-        turn = account_turn(provider, self._facts, state, self._began, state.dice, self._target.model)
-        ordered = provider.strategy.order(provider.accounts, turn)
+        turn: Turn | None = None
+        ordered: Sequence[Account] = provider.accounts
+        if len(ordered) > 1:
+            turn = account_turn(provider, self._facts, state, self._began, state.dice, self._target.model)
+            ordered = provider.strategy.order(ordered, turn)
         accounts = [a for a in ordered if a.inactive is None][self._exchange.lane]
         reply: Reply | None = None
         tried: set[str] = set()
@@ -82,7 +86,7 @@ class _Attempts:
             if hindered is not None:
                 reply = reply if self._tries else refusal(_no_account(provider, hindered))
                 continue
-            if account.name not in tried:
+            if turn is not None and account.name not in tried:
                 provider.strategy.taken(account.name, turn)
             tried.add(account.name)
             reply = await self._attempt(account, proceed)
@@ -106,7 +110,9 @@ class _Attempts:
     async def _attempt(self, account: Account, proceed: Handler) -> Reply:
         """One attempt, with leave of the limits and the breaker; what it came to is noted where it belongs."""
         target, state = self._target, self._state
-        permit = await Permit.of(self._exchange, account, target, self._facts.tokens, state)
+        permit: Permit | None = FREE
+        if Permit.needed(account, target):
+            permit = await LimitedPermit.of(self._exchange, account, target, self._facts.tokens, state)
         if permit is None:
             return refusal(_limited(account, target))
         if not state.breakers.enter(target.breaker, target.provider.identity):
@@ -123,27 +129,24 @@ class _Attempts:
             permit.end()
             raise
         if reply.problem is None:
-            learn(account, reply.received, state)
-            self._served_by(account, permit)
+            self._exchange.later.append(lambda: self._served_by(account, permit, reply))
         else:
             permit.end()
             self._failed(account, reply.problem, reply.outcome or outcome_of(reply.problem))
         return reply
 
-    async def _once(self, account: Account, proceed: Handler) -> Reply:
+    def _once(self, account: Account, proceed: Handler) -> Awaitable[Reply]:
         exchange = self._exchange
         exchange.account = account
         exchange.attempts += 1
         self._tries += 1
         self._sent = self._state.clock()
-        try:
-            return await watched(exchange, proceed, self._state.health)
-        except UpstreamError as error:
-            return refusal(error.problem)
+        return watched(exchange, proceed, self._state.health)
 
-    def _served_by(self, account: Account, permit: Permit) -> None:
+    def _served_by(self, account: Account, permit: Permit, reply: Reply) -> None:
         """The first content is here: the account is well, unless the stream is cut later on."""
         state, target = self._state, self._target
+        learn(account, reply.received, state)
         if not state.cooldowns.none:
             self._heal(account)
         state.breakers.succeeded(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from functools import partial
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from omniroute.declare import Options, stage
 from omniroute.errors import Problem, Refused, Tried, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Reply, refusal
-from omniroute.pipeline.parts import Around, Handler
+from omniroute.pipeline.parts import Around, Handler, at_once
 from omniroute.pipeline.race import Racer, race
 from omniroute.pipeline.site import Site
 from omniroute.routing.directory import Directory
@@ -41,17 +41,17 @@ class Route(Options, frozen=True, kw_only=True):
     def build(self, site: Site) -> Around:
         directory, state = site.directory, site.state
 
-        async def run(exchange: Exchange, proceed: Handler) -> Reply:
-            facts = facts_of(exchange)
+        def run(exchange: Exchange, proceed: Handler) -> Awaitable[Reply]:
+            facts = exchange.facts = facts_of(exchange)
             asked = exchange.request.headers.get(EXPLAIN) in ("1", "true")
             made = plan(directory, facts, state, now=state.clock(), dice=state.dice, explain=asked)
             if made is None:
-                return refusal(unknown(exchange.model, directory))
+                return at_once(refusal(unknown(exchange.model, directory)))
             if asked:
                 body = msgspec.json.encode(explanation(made, state.clock()))
-                return Reply(200, body=body, headers={"Content-Type": "application/json"})
+                return at_once(Reply(200, body=body, headers={"Content-Type": "application/json"}))
             exchange.plan = made
-            return await _Journey(exchange, facts, made, directory, state).through(proceed)
+            return _Journey(exchange, facts, made, directory, state).through(proceed)
 
         return Around(run)
 
@@ -97,7 +97,7 @@ class _Journey:
 
     async def _to_the_end(self, proceed: Handler) -> Reply | None:
         """What the client gets, or None when nobody could serve."""
-        steps = deque(step for step in self._plan.steps if step.verdict == "in")
+        steps = deque([step for step in self._plan.steps if step.verdict == "in"])
         while steps:
             heat = heat_of(steps, racing=self._exchange.endpoint.operation != "count_tokens")
             end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
@@ -126,9 +126,10 @@ class _Journey:
     async def _ask(self, heat: Heat, proceed: Handler) -> Reply | None:
         """One target. None when it failed and the next one may be asked."""
         step, exchange = heat.lanes[0][0], self._exchange
-        if not self._fits(step):
+        if self._larger_than is not None and not self._fits(step):
             return None
-        self._taken(step)
+        if step.path:
+            self._taken(step)
         reply = await self._try(exchange, step, proceed)
         return reply if reply.problem is None or not self._goes_on(step, reply, reply.problem) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from omniroute.pipeline.embedding import embed
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply, parse_object
 from omniroute.pipeline.parts import Around, Edit, Handler
 from omniroute.pipeline.site import Site
+from omniroute.pipeline.stream import Stream
 from omniroute.pipeline.turns import in_turns
 from omniroute.routing.directory import Target, Upstream
 from omniroute.state.state import State
@@ -38,6 +39,7 @@ from omniroute.wire.bridge import (
     write_answer,
 )
 from omniroute.wire.bulk import Bulk, put_back
+from omniroute.wire.codec import Wire
 from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.estimate import estimated_tokens
@@ -62,16 +64,24 @@ class Translate(Options, frozen=True, kw_only=True):
     def build(self, site: Site) -> Around:
         state = site.state
 
-        async def run(exchange: Exchange, proceed: Handler) -> Reply:
+        def run(exchange: Exchange, proceed: Handler) -> Awaitable[Reply]:
             target = exchange.target
             if target is None:
                 raise RuntimeError("translate runs without a target")
             if exchange.endpoint.embeddings is not None:
-                return await embed(exchange, target, state.clock, proceed, strict=self.strict)
-            await response_state.put_in(exchange, state.responses)
-            return await _Translation(exchange, target, self, state).run(proceed)
+                return embed(exchange, target, state.clock, proceed, strict=self.strict)
+            if response_state.refers(exchange):
+                return _with_responses(exchange, target, self, state, proceed)
+            return _Translation(exchange, target, self, state).run(proceed)
 
         return Around(run)
+
+
+async def _with_responses(
+    exchange: Exchange, target: Target, options: Translate, state: State, proceed: Handler
+) -> Reply:
+    await response_state.put_in(exchange, state.responses)
+    return await _Translation(exchange, target, options, state).run(proceed)
 
 
 class _Translation:
@@ -138,8 +148,11 @@ class _Translation:
         reply = await proceed(exchange)
         if counting:
             return self._counted(reply)
-        tell_dropped(exchange, reply)
-        reply.headers.update(limits_told(exchange, reply, self._clock(), same=self._same))
+        if exchange.notes.dropped:
+            tell_dropped(exchange, reply)
+        limits = limits_told(exchange, reply, self._clock(), same=self._same)
+        if limits:
+            reply.headers.update(limits)
         if reply.problem is not None:
             tell_status(exchange, reply, reply.problem)
             return reply if self._same else _without_body(reply)
@@ -152,7 +165,7 @@ class _Translation:
 
     def _body(self, headers: dict[str, str]) -> bytes:
         exchange = self._exchange
-        edits = select(self._edits, "request", "upstream")
+        edits = select(self._edits, "request", "upstream") if self._edits else ()
         params = exchange.member.params if exchange.member is not None else {}
         # Edits may look at every byte.
         self._outlined = exchange.bulk is not None and not exchange.edited and not edits
@@ -263,24 +276,25 @@ class _Translation:
         exchange, stream = self._exchange, reply.stream
         if stream is None:
             raise RuntimeError("a streamed reply has no stream")
-        for side in ("upstream", "client"):
-            edits = select(self._edits, "event", side)
-            if side == "client":
-                watch = self._watch()
-                exchange.watch = watch
-                stream.tap(watch)
-                if self._unasked:
-                    stream.tap(UnaskedUsageTap())
-                if self._renamed:
-                    stream.tap(AskedModelTap(exchange.model))
-                if not self._same and response_state.keeps(exchange):
-                    stream.tap(response_state.KeepTap(exchange, self._store))
-            if edits:
-                wire = exchange.wire if side == "client" else self._upstream.wire
-                stream.tap(EventEdits(edits, names_of(exchange), wire.framing))
+        self._tap_edits(stream, "upstream", self._upstream.wire)
+        watch = self._watch()
+        exchange.watch = watch
+        stream.tap(watch)
+        if self._unasked:
+            stream.tap(UnaskedUsageTap())
+        if self._renamed:
+            stream.tap(AskedModelTap(exchange.model))
+        if not self._same and response_state.keeps(exchange):
+            stream.tap(response_state.KeepTap(exchange, self._store))
+        self._tap_edits(stream, "client", exchange.wire)
         stream.keep_alive = b"" if exchange.array else exchange.wire.keep_alive
         stream.event_ends = exchange.wire.event_ends
         return reply
+
+    def _tap_edits(self, stream: Stream, side: str, wire: Wire) -> None:
+        edits = select(self._edits, "event", side) if self._edits else ()
+        if edits:
+            stream.tap(EventEdits(edits, names_of(self._exchange), wire.framing))
 
     def _watch(self) -> CrossTap | WatchTap:
         exchange = self._exchange

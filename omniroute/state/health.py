@@ -49,29 +49,28 @@ class Average:
 
 
 class Tally:
-    """How many uses in the last `window` seconds: those of the window before fade out evenly."""
+    """How many uses in the last `window` seconds: those of the window before fade out evenly. One in the window that is
+    counted now is an addition to `uses`; after its end comes a `turn` first."""
 
-    __slots__ = ("_before", "_number", "_uses", "_window")
+    __slots__ = ("_before", "_window", "begin", "end", "uses")
 
     def __init__(self, window: float) -> None:
         self._window = window
-        self._number = 0
-        self._uses = 0
+        self.begin = self.end = -math.inf
+        self.uses = 0
         self._before = 0
 
-    def add(self, now: float) -> None:
-        self._turn(int(now // self._window))
-        self._uses += 1
-
     def count(self, now: float) -> float:
-        self._turn(int(now // self._window))
-        return self._uses + self._before * (1 - now % self._window / self._window)
+        if not self.begin <= now < self.end:
+            self.turn(now)
+        return self.uses + self._before * (1 - now % self._window / self._window)
 
-    def _turn(self, number: int) -> None:
-        if number != self._number:
-            self._before = self._uses if number == self._number + 1 else 0
-            self._uses = 0
-            self._number = number
+    def turn(self, now: float) -> None:
+        """Count the window that `now` is in."""
+        begin = now // self._window * self._window
+        self._before = self.uses if begin == self.end else 0
+        self.uses = 0
+        self.begin, self.end = begin, begin + self._window
 
 
 class Vital:
@@ -111,10 +110,14 @@ class Vital:
     def began(self, now: float) -> None:
         self.running += 1
         for tally in self._tallies.values():
-            tally.add(now)
+            if tally.begin <= now < tally.end:
+                tally.uses += 1
+            else:
+                tally.turn(now)
+                tally.uses = 1
 
     def answered(self, seconds: float, stream: bool, now: float) -> None:
-        if self._errors.known:
+        if self._errors.at > -math.inf:
             self._errors.add(0.0, now)
         (self._first_content if stream else self._whole).add(seconds, now)
 
@@ -143,9 +146,9 @@ class Attempt:
         for vital in vitals:
             vital.began(now)
 
-    def answered(self) -> None:
-        """The first content of a stream, or a whole plain answer, is here."""
-        now = self._clock()
+    def answered(self, at: float | None = None) -> None:
+        """The first content of a stream, or a whole plain answer, is here, or was at that time."""
+        now = self._clock() if at is None else at
         for vital in self._vitals:
             vital.answered(now - self._began, self._stream, now)
 
@@ -186,7 +189,7 @@ class Health:
     """Vitals kept: models of open lists are named by clients. Those that were used longest ago go first."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
         self._vitals: dict[str, Vital] = {}
 
     def of(self, id: str) -> Vital:
@@ -196,11 +199,12 @@ class Health:
 
     def began(self, *ids: str, stream: bool) -> Attempt:
         """An attempt begins at these: tell the result how it goes."""
-        return Attempt([self.of(id) for id in ids], stream, self._clock)
+        vitals = self._vitals
+        return Attempt([vitals.get(id) or self._make(id) for id in ids], stream, self.clock)
 
     def cached(self, id: str, share: float) -> None:
         """So much of a prompt came from the provider's cache, from 0 to 1."""
-        self.of(id).cached.add(share, self._clock())
+        self.of(id).cached.add(share, self.clock())
 
     def _make(self, id: str) -> Vital:
         if len(self._vitals) >= self.LARGEST:
@@ -210,14 +214,14 @@ class Health:
 
     def _forget(self) -> None:
         """Drop a tenth: the least used of those where nothing is under way."""
-        now = self._clock()
+        now = self.clock()
         idle = sorted((v.uses(HOUR, now), id) for id, v in self._vitals.items() if not v.running)
         for _, id in idle[: max(1, self.LARGEST // 10)]:
             del self._vitals[id]
 
     def all(self) -> Mapping[str, Reading]:
         """Those that were used in the last hour or two, by name without identity."""
-        now = self._clock()
+        now = self.clock()
         readings = ((id.partition("#")[0], _reading(v, now)) for id, v in sorted(self._vitals.items()))
         return {name: reading for name, reading in readings if reading.uses or reading.running}
 

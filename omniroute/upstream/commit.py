@@ -29,18 +29,21 @@ class Held:
 
 async def hold(source: AsyncIterator[bytes], wire: Wire) -> Held:
     """Read until the first content event, an error, or the end. Raises what `source` raises."""
-    watch = _Watch(wire)
+    watch: _Watch | None = None
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in source:
             chunks.append(chunk)
             size += len(chunk)
-            if _says(chunk, wire.said) or watch.saw_content(chunk) or size > MOST_BYTES:
+            if _says(chunk, wire.said):
+                return Held(chunks, None)
+            watch = watch or _Watch(wire)
+            if watch.saw_content(chunk) or size > MOST_BYTES:
                 return Held(chunks, None)
             if watch.problem is not None:
                 return Held(chunks, watch.problem)
-        return Held(chunks, watch.verdict())
+        return Held(chunks, (watch or _Watch(wire)).verdict())
     except MalformedStream as error:
         return Held(
             chunks,

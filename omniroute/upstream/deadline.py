@@ -7,16 +7,23 @@ that begin first end first: so they stand in a queue, and one timer a length loo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 
 class Deadlines:
     """All waits of one event loop that are under way."""
 
-    __slots__ = ("_queues",)
+    __slots__ = ("_queues", "now")
 
     def __init__(self) -> None:
         self._queues: dict[float, _Queue] = {}
+        self.now: Callable[[], float] = self._first_now
+        """The time of the loop in seconds."""
+
+    def _first_now(self) -> float:
+        self.now = asyncio.get_running_loop().time
+        return self.now()
 
     def within(self, seconds: float) -> Deadline:
         """`with deadlines.within(seconds):` around awaits of the current task raises `TimeoutError` when they take

@@ -32,7 +32,7 @@ STALE_WITHIN = 2.0
 """Seconds in which a connection that was kept shows that the other side had closed it before our request came."""
 
 
-class Stale(Exception):
+class _Stale(Exception):
     """A kept connection was closed before a byte of the answer: the request never reached anybody."""
 
 
@@ -118,14 +118,14 @@ class Connection(asyncio.Protocol):
         """Whether a request may be sent over it."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, head: bytes, body: bytes, *, head_only: bool = False) -> HttpInbound:
-        """Send a request and wait for the head of its answer.
+    async def ask(self, head: bytes, body: bytes, *, head_only: bool = False) -> HttpInbound | None:
+        """Send a request and wait for the head of its answer. None when a kept connection turns out to be closed.
 
-        Raises `UpstreamError`, and `Stale` when a kept connection turns out to be closed. Cancelling closes it.
+        Raises `UpstreamError`. Cancelling closes it.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
-            raise Stale
+            return None
         inbound = self._inbound = HttpInbound(self)
         self._status = self._head_size = 0
         self._head_only = head_only
@@ -141,6 +141,9 @@ class Connection(asyncio.Protocol):
             self._write_on()
         try:
             await inbound.headed
+        except _Stale:
+            self.abort()
+            return None
         except BaseException:
             self.abort()
             raise
@@ -296,14 +299,16 @@ class HttpInbound:
         "headed",
         "headers",
         "heard",
+        "loop",
         "status",
     )
 
     def __init__(self, connection: Connection) -> None:
+        self.loop = connection.loop
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.heard = 0.0
-        self.headed: asyncio.Future[None] = connection.loop.create_future()
+        self.headed: asyncio.Future[None] = self.loop.create_future()
         self._connection: Connection | None = connection
         self._decoder: Decoder | None = None
         self._pieces: list[bytes] = []
@@ -453,7 +458,7 @@ class HttpInbound:
         self._end(None)
 
     def broke(self, problem: Problem, *, stale: bool = False) -> None:
-        self._end(Stale() if stale else UpstreamError(problem))
+        self._end(_Stale() if stale else UpstreamError(problem))
 
     def _end(self, error: BaseException | None) -> None:
         if self._done:

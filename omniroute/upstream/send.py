@@ -126,7 +126,7 @@ class Sender:
     ) -> Reply:
         first = timeouts.first_byte or _first_event(target)
         first = min(first, timeouts.total or first)
-        began = asyncio.get_running_loop().time()
+        began = self._deadlines.now()
         inbound: Inbound | None = None
         try:
             with self._deadlines.within(first):
@@ -257,7 +257,7 @@ class _Flow:
     __slots__ = ("_end", "_head", "_inbound", "_loop", "_paused", "_timeouts", "_timer")
 
     def __init__(self, inbound: HttpInbound, head: list[bytes], timeouts: Timeouts, began: float) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = inbound.loop
         self._inbound = inbound
         self._head = head
         self._timeouts = timeouts
@@ -279,10 +279,11 @@ class _Flow:
         finally:
             self._rest()
 
-    async def flow(self, feed: Callable[[bytes], None]) -> None:
+    async def flow(self, feed: Callable[[bytes], None], begun: Callable[[], None]) -> None:
         head, self._head = self._head, []
         for chunk in head:
             feed(chunk)
+        begun()
         self._look()
         try:
             await self._inbound.flow(feed)

@@ -144,6 +144,8 @@ def read_usage(given: Any) -> Usage | None:
     than the output that should hold it; a difference of a few tokens is only loose counting. Likewise some leave
     cached tokens out of `prompt_tokens`: then there are more of them than of the prompt that should hold them.
     """
+    if not given:
+        return None
     usage = doc_of(given)
     if not ("prompt_tokens" in usage or "completion_tokens" in usage or "total_tokens" in usage):
         return None
@@ -177,11 +179,14 @@ def read_usage(given: Any) -> Usage | None:
 
 def find_usage(doc: Doc) -> Usage | None:
     """The usage of an answer or a chunk, wherever the server puts it."""
-    return (
-        read_usage(doc.get("usage"))
-        or read_usage(doc_of(doc.get("x_groq")).get("usage"))
-        or next(filter(None, (read_usage(c.get("usage")) for c in docs_of(doc.get("choices")))), None)
-    )
+    found = read_usage(doc.get("usage")) or read_usage(doc_of(doc.get("x_groq")).get("usage"))
+    if found is not None:
+        return found
+    for choice in docs_of(doc.get("choices")):
+        found = read_usage(choice.get("usage")) if "usage" in choice else None
+        if found is not None:
+            return found
+    return None
 
 
 def write_usage(usage: Usage) -> Doc:

@@ -451,6 +451,11 @@ _PLAIN = b'"finish_reason":null}]}\n\n'
 """How most events end: with one that does nothing is asked but whether it is whole, and none of the rare ones."""
 
 
+def _tells(text: bytes) -> bool:
+    """Whether an event without spaces after its colons may hold a usage or a finish reason."""
+    return b'"usage":{' in text or b'_reason":"' in text
+
+
 class Tap:
     """Looks for usage, finish reason and end in passing bytes; parses only events that hold one of them.
 
@@ -504,7 +509,7 @@ class Tap:
         if b'": ' in window and any(mark in window for mark in _SPACED_MARKS):
             self._called = self._called or any(mark in window for mark in _SPACED_CALLS)
             return True
-        return b'"usage":{' in window or b'_reason":"' in window or b"[DONE]" in window
+        return b"[DONE]" in window or _tells(window)
 
     def _line(self, line: bytes) -> None:
         if not line.startswith(b"data:"):
@@ -513,7 +518,7 @@ class Tap:
         if data == b"[DONE]":
             self.finished = True
             return
-        if not data.endswith(b"}") or not (b'"usage"' in data or b'"finish_reason"' in data):
+        if not data.endswith(b"}") or not (_tells(data) or b'": ' in data):
             return
         try:
             doc = doc_of(msgspec.json.decode(data))

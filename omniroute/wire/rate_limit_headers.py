@@ -109,12 +109,18 @@ def _slot(name: str) -> _Slot | None:
 
 def named(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers among these that tell of rate limits, by their names in lower case."""
-    found: dict[str, str] = {}
-    for name, value in headers.items():
-        low = name.lower()
-        if "limit" in low and any(mark in low.replace("-", "") for mark in _MARKS):
-            found[low] = value
-    return found
+    telling = _telling(tuple(headers))
+    return {name.lower(): headers[name] for name in telling} if telling else {}
+
+
+@lru_cache(maxsize=1024)
+def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these names of headers that tell of rate limits. A provider's answers have the same ones all the time."""
+    return tuple(
+        name
+        for name in names
+        if "limit" in name.lower() and any(mark in name.lower().replace("-", "") for mark in _MARKS)
+    )
 
 
 def read(headers: Mapping[str, str], now: float) -> RateLimits | None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+from collections.abc import Callable
 
 import aiohttp
 import pytest
@@ -69,8 +70,8 @@ async def test_a_client_that_does_not_read_holds_the_upstream_back(wire: str) ->
 async def test_a_silent_stream_is_kept_alive(wire: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pump = stream.Stream.pump
 
-    async def often(self: stream.Stream, client: stream.Client, every: float = 0.02) -> None:
-        await pump(self, client, every)
+    async def often(self: stream.Stream, client: stream.Client, begun: Callable[[], None]) -> None:
+        await pump(self, client, 0.02, begun)
 
     monkeypatch.setattr(stream.Stream, "pump", often)
     slow = Scripted(chunks=chat_stream("one", "two"), between=0.08)

@@ -75,9 +75,10 @@ class Pushing(Source):
         super().__init__(chunks, ending)
         self.held: list[str] = []
 
-    async def flow(self, feed: Callable[[bytes], None]) -> None:
+    async def flow(self, feed: Callable[[bytes], None], begun: Callable[[], None]) -> None:
         async for chunk in self:
             feed(chunk)
+            begun()
 
     def pause(self) -> None:
         self.held.append("pause")

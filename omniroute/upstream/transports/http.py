@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from omniroute.declare import Options, transport
 from omniroute.errors import Problem, UpstreamError
 from omniroute.routing.directory import OutboundProxy
 from omniroute.upstream.coding import accepted
-from omniroute.upstream.http_connection import NO_ANSWER, Connection, Stale, broken
+from omniroute.upstream.http_connection import NO_ANSWER, Connection, broken
 from omniroute.upstream.http_dial import Place, dial, place_of, proxy_authorization
 from omniroute.upstream.transport import Inbound, Outbound, Transport
 
@@ -43,21 +42,23 @@ class HttpTransport:
         self._head = lru_cache(maxsize=1024)(_head)
 
     async def send(self, outbound: Outbound) -> Inbound:
-        proxy = _proxy_url(outbound)
+        proxy = _proxy_url(outbound) if outbound.proxy is not None else None
         place, host, target = place_of(outbound.url, proxy)
-        head = self._head(outbound.method, host, target, tuple(outbound.headers.items()), _of_proxy(place))
+        of_proxy = _of_proxy(place) if proxy is not None else None
+        head = self._head(outbound.method, host, target, tuple(outbound.headers.items()), of_proxy)
         head += _length(outbound)
         head_only = outbound.method == "HEAD"
         connection = self._kept(place)
         if connection is not None:
-            # Closed in the moment in which we write: a new one tells whether the upstream is there.
-            with contextlib.suppress(Stale):
-                return await connection.ask(head, outbound.body, head_only=head_only)
+            inbound = await connection.ask(head, outbound.body, head_only=head_only)
+            if inbound is not None:
+                return inbound
+        # None was kept, or one that was closed in the moment in which we wrote: a new one tells whether anybody is there.
         connection = await self._made(place, outbound.connect)
-        try:
-            return await connection.ask(head, outbound.body, head_only=head_only)
-        except Stale as error:
-            raise UpstreamError(NO_ANSWER) from error
+        inbound = await connection.ask(head, outbound.body, head_only=head_only)
+        if inbound is None:
+            raise UpstreamError(NO_ANSWER)
+        return inbound
 
     async def close(self) -> None:
         self._closed = True
