@@ -123,7 +123,8 @@ class Generation:
         """Run the pipeline; whatever happens, there is a reply."""
         exchange.pipeline = pipeline.name
         try:
-            return _dressed(exchange, await pipeline.run(exchange))
+            reply = await pipeline.run(exchange)
+            return reply if exchange.endpoint.dress is None else _dressed(exchange, reply)
         except Refused as error:
             return refusal(error.problem)
         except UpstreamError as error:

@@ -40,6 +40,7 @@ class Caller:
         "limit",
         "name",
         "scopes",
+        "unbound",
     )
 
     def __init__(
@@ -59,6 +60,8 @@ class Caller:
         self.expires = expiry(key.expires)
         self._models: Test | None = any_of(key.models) if key.models else None
         self._providers: Test | None = any_of(key.providers) if key.providers else None
+        self.unbound = not key.models and not key.providers
+        """Whether it may use whatever there is."""
         self._endpoints: Test | None = any_of(key.endpoints) if key.endpoints else None
         self._ips: Test | None = networks(key.ips) if key.ips else None
 

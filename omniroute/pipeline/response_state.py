@@ -21,8 +21,8 @@ def caller_of(exchange: Exchange) -> str:
 
 
 def refers(exchange: Exchange) -> bool:
-    """Whether a request may refer to responses."""
-    return exchange.wire.name == WIRE and any(mark in exchange.outline for mark in _MARKS)
+    """Whether a request of the Responses API may refer to earlier ones."""
+    return any(mark in exchange.outline for mark in _MARKS)
 
 
 async def put_in(exchange: Exchange, store: ResponseStore) -> None:

@@ -184,7 +184,11 @@ class _Planner(msgspec.Struct, eq=False):
         if not target.facts.enabled:
             return Step(target, "out", "the model is disabled", cause="disabled")
         caller = self.facts.caller
-        if caller is not None and not caller.may_use(self.asked, target.name, provider.name):
+        if (
+            caller is not None
+            and not caller.unbound
+            and not caller.may_use(self.asked, target.name, provider.name)
+        ):
             return Step(target, "out", f"key {caller.name} may not use it", cause="forbidden")
         barred = self.facts.barred
         if barred and any(bar(provider.name, target.name) for bar in barred):
@@ -200,7 +204,7 @@ class _Planner(msgspec.Struct, eq=False):
                 return unfit
         if not provider.active:
             return Step(target, "out", _why_inactive(provider))
-        if caller is not None and caller.thrifty(self.now) and not target.free:
+        if caller is not None and caller.budget is not None and caller.thrifty(self.now) and not target.free:
             return Step(target, "out", f"the soft budget of key {caller.name} is spent", cause="budget")
         hindered = hindrance(target, self.state, self.now, self.facts)
         if hindered is not None:

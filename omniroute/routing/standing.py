@@ -64,7 +64,7 @@ def account_hindrance(
     account: Account, model: str, state: State, now: float, facts: Facts
 ) -> Hindrance | None:
     """Why an active account cannot be used for this model now, or None."""
-    if not (state.cooldowns.none and state.learned.nothing):
+    if state.cooldowns.rests or state.learned.known:
         noticed = _noticed(account, model, state, now)
         if noticed is not None:
             return noticed

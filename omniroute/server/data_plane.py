@@ -102,13 +102,13 @@ class DataPlane:
             body = incoming.at_hand(limits.body)
             if body is None:
                 body = await self._body(incoming, limits)
+                # It may have taken its time: the request begins now, on what serves now.
+                generation = self.runtime.generation
         except Refused as error:
             extra["Connection"] = "close"
             return self._refuse(incoming, extra, error.problem, id)
         huge = len(body) > HUGE
         bulk = await in_turns(cut_out(body)) if huge else None
-        # The body may have taken its time: the request begins now, on what serves now.
-        generation = self.runtime.generation
         trusted = self._trust(generation.loaded.settings.server.trusted_proxies)
         now = self.runtime.state.clock()
         request = to_request(incoming, body, id, received=now, started=started, trusted=trusted)

@@ -59,7 +59,7 @@ def address_of(incoming: Incoming, trusted: Test) -> str:
     """The address of the client; empty on a unix socket. Some proxies add a line of their own to those of the
     client, so that all lines count as one list (RFC 9110 section 5.3)."""
     forwarded = incoming.headers.getall("x-forwarded-for", None)
-    return client_address(incoming.remote, ", ".join(forwarded) if forwarded else None, trusted)
+    return client_address(incoming.remote, ", ".join(forwarded), trusted) if forwarded else incoming.remote
 
 
 class Answerer:
@@ -125,15 +125,6 @@ class Answerer:
 
 def _headers_of(exchange: Exchange, reply: Reply, extra: dict[str, str]) -> dict[str, str]:
     """Those of the reply, those of the gateway, and `extra`; the later ones count."""
-    headers = own_headers(exchange)
-    if reply.headers:
-        headers = merged(reply.headers, headers)
-    headers.update(extra)
-    return headers
-
-
-def own_headers(exchange: Exchange) -> dict[str, str]:
-    """The gateway's own headers of an answer."""
     headers = {
         "X-Request-Id": exchange.request.id,
         "X-OmniRoute-Config": exchange.config,
@@ -141,6 +132,9 @@ def own_headers(exchange: Exchange) -> dict[str, str]:
     }
     if exchange.target is not None:
         headers["X-OmniRoute-Target"] = header_safe(exchange.target.name)
+    if reply.headers:
+        headers = merged(reply.headers, headers)
+    headers.update(extra)
     return headers
 
 

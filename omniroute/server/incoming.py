@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
@@ -65,7 +66,6 @@ class Incoming:
         "_error",
         "_head",
         "_parts",
-        "_query",
         "_size",
         "_waiter",
         "begun",
@@ -74,7 +74,7 @@ class Incoming:
         "keep_alive",
         "method",
         "path",
-        "query_string",
+        "query",
         "remote",
         "version",
     )
@@ -90,7 +90,9 @@ class Incoming:
         keep_alive: bool,
     ) -> None:
         self.method = method
-        self.path, self.query_string = _split(target)
+        self.path, query = _split(target)
+        self.query: Mapping[str, str] = _parameters(query) if query else _NONE
+        """The parameters of the target; of a repeated one the first."""
         self.headers = headers
         self.header_size = header_size
         self.version = version
@@ -99,7 +101,6 @@ class Incoming:
         self.begun = False
         """An answer has begun: a second one would be read as a part of it."""
         self._connection: ClientConnection | None = connection
-        self._query: dict[str, str] | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._complete = False
@@ -107,14 +108,6 @@ class Incoming:
         self._waiter: asyncio.Future[None] | None = None
         self._chunked = False
         self._head = b""
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """The parameters of the target; of a repeated one the first."""
-        if self._query is None:
-            pairs = parse_qsl(self.query_string, keep_blank_values=True) if self.query_string else []
-            self._query = dict(reversed(pairs))
-        return self._query
 
     # ── the body ─────────────────────────────────────────────────────────────────────────────────
 
@@ -278,6 +271,13 @@ class Incoming:
     def _raw(self, data: bytes) -> None:
         if self._connection is not None:
             self._connection.write(data)
+
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def _parameters(query: str) -> dict[str, str]:
+    return dict(reversed(parse_qsl(query, keep_blank_values=True)))
 
 
 @lru_cache(maxsize=512)

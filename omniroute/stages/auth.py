@@ -7,7 +7,7 @@ import math
 from omniroute.declare import Options, stage
 from omniroute.errors import Problem, Refused
 from omniroute.pipeline.charges import KeyPermit
-from omniroute.pipeline.exchange import Exchange, Reply
+from omniroute.pipeline.exchange import Exchange, Reply, Request
 from omniroute.pipeline.keys import LOOPBACK, Caller, presented_key
 from omniroute.pipeline.parts import Around, Gate, Handler
 from omniroute.pipeline.site import Site
@@ -33,7 +33,7 @@ class Auth(Options, frozen=True, kw_only=True):
 
         def admit(exchange: Exchange) -> Caller | None:
             request = exchange.request
-            if _is_free(exchange) and presented_key(request.headers, request.query) is None:
+            if exchange.model == FREE_MODEL and _is_free(request):
                 return None
             exchange.caller = caller = keyring.admit(
                 request.headers, request.query, request.path, request.client_ip, state.clock()
@@ -65,8 +65,9 @@ class Auth(Options, frozen=True, kw_only=True):
         return Around(run) if queued else Gate(check)
 
 
-def _is_free(exchange: Exchange) -> bool:
-    return exchange.model == FREE_MODEL and LOOPBACK(exchange.request.client_ip)
+def _is_free(request: Request) -> bool:
+    """Whether a request for the free model needs no key."""
+    return LOOPBACK(request.client_ip) and presented_key(request.headers, request.query) is None
 
 
 def _charge_later(exchange: Exchange, caller: Caller, tokens: int, state: State) -> None:

@@ -12,7 +12,7 @@ from omniroute.pipeline.exchange import Exchange, Reply, refusal
 from omniroute.pipeline.parts import Gate
 from omniroute.pipeline.patterns import Bar, Test, any_of, networks
 from omniroute.pipeline.site import Site
-from omniroute.wire.nesting import Shallow, is_deeper
+from omniroute.wire.nesting import Shallow, is_deeper, opens_more
 
 Check = Callable[[Exchange], Problem | None]
 
@@ -38,6 +38,8 @@ class Filter(Options, frozen=True, kw_only=True):
 
     def build(self, site: Site) -> Gate:
         checks = tuple(self._checks())
+        if len(checks) == 1:
+            return Gate(_refusing(checks[0]))
 
         def check(exchange: Exchange) -> Reply | None:
             for one in checks:
@@ -72,6 +74,16 @@ class Filter(Options, frozen=True, kw_only=True):
             yield _bar(lambda provider, target: kept_out(provider))
 
 
+def _refusing(check: Check) -> Callable[[Exchange], Reply | None]:
+    """The only check there is."""
+
+    def refusing(exchange: Exchange) -> Reply | None:
+        problem = check(exchange)
+        return refusal(problem) if problem is not None else None
+
+    return refusing
+
+
 def _refused(allowed: Test, denied: Test, only_allowed: bool) -> Test:
     return lambda name: denied(name) or (only_allowed and not allowed(name))
 
@@ -93,7 +105,11 @@ def _deepest(depth: int) -> Check:
     shallow = Shallow(depth)
 
     def check(exchange: Exchange) -> Problem | None:
-        return problem if is_deeper(exchange.outline, depth, exchange.top, shallow) else None
+        text = exchange.request.body if exchange.bulk is None else exchange.outline
+        # Most bodies have not so many brackets at all.
+        if exchange.top is None and not opens_more(text, depth):
+            return None
+        return problem if is_deeper(text, depth, exchange.top, shallow) else None
 
     return check
 

@@ -147,7 +147,7 @@ class _Attempts:
         """The first content is here: the account is well, unless the stream is cut later on."""
         state, target = self._state, self._target
         learn(account, reply.received, state)
-        if not state.cooldowns.none:
+        if state.cooldowns.rests:
             self._heal(account)
         state.breakers.succeeded(
             target.breaker, target.provider.identity, target.provider.breaker, self._sent

@@ -88,22 +88,15 @@ class _Journey:
 
     async def through(self, proceed: Handler) -> Reply:
         while True:
-            end = await self._to_the_end(proceed)
-            if end is not None:
-                return end
+            steps = deque([step for step in self._plan.steps if step.verdict == "in"])
+            while steps:
+                heat = heat_of(steps, racing=self._exchange.endpoint.operation != "count_tokens")
+                end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
+                if end is not None:
+                    return end
             after = self._planned()
             if not await self._waited(after):
                 return self._refusal(after)
-
-    async def _to_the_end(self, proceed: Handler) -> Reply | None:
-        """What the client gets, or None when nobody could serve."""
-        steps = deque([step for step in self._plan.steps if step.verdict == "in"])
-        while steps:
-            heat = heat_of(steps, racing=self._exchange.endpoint.operation != "count_tokens")
-            end = await self._race(heat, proceed) if heat.at_once > 1 else await self._ask(heat, proceed)
-            if end is not None:
-                return end
-        return None
 
     async def _waited(self, after: Plan) -> bool:
         """A short rest may be waited for, where the combo allows it: then there is a new plan to go through."""

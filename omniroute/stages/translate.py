@@ -70,7 +70,7 @@ class Translate(Options, frozen=True, kw_only=True):
                 raise RuntimeError("translate runs without a target")
             if exchange.endpoint.embeddings is not None:
                 return embed(exchange, target, state.clock, proceed, strict=self.strict)
-            if response_state.refers(exchange):
+            if exchange.wire.name == response_state.WIRE and response_state.refers(exchange):
                 return _with_responses(exchange, target, self, state, proceed)
             return _Translation(exchange, target, self, state).run(proceed)
 
@@ -210,8 +210,8 @@ class _Translation:
 
     def _spliced(self) -> bytes:
         exchange = self._exchange
-        raw = exchange.outline
         self._outlined = exchange.bulk is not None
+        raw = exchange.outline if self._outlined else exchange.request.body
         if not self._upstream.wire.model_in_body:
             return raw
         return replace_model(raw, exchange.model, self._target.model, exchange.top)
@@ -276,7 +276,8 @@ class _Translation:
         exchange, stream = self._exchange, reply.stream
         if stream is None:
             raise RuntimeError("a streamed reply has no stream")
-        self._tap_edits(stream, "upstream", self._upstream.wire)
+        if self._edits:
+            self._tap_edits(stream, "upstream", self._upstream.wire)
         watch = self._watch()
         exchange.watch = watch
         stream.tap(watch)
@@ -286,13 +287,14 @@ class _Translation:
             stream.tap(AskedModelTap(exchange.model))
         if not self._same and response_state.keeps(exchange):
             stream.tap(response_state.KeepTap(exchange, self._store))
-        self._tap_edits(stream, "client", exchange.wire)
+        if self._edits:
+            self._tap_edits(stream, "client", exchange.wire)
         stream.keep_alive = b"" if exchange.array else exchange.wire.keep_alive
         stream.event_ends = exchange.wire.event_ends
         return reply
 
     def _tap_edits(self, stream: Stream, side: str, wire: Wire) -> None:
-        edits = select(self._edits, "event", side) if self._edits else ()
+        edits = select(self._edits, "event", side)
         if edits:
             stream.tap(EventEdits(edits, names_of(self._exchange), wire.framing))
 

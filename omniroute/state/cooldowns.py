@@ -49,22 +49,18 @@ class Cooldowns:
     def __init__(self, clock: Callable[[], float], shared: Shared | None = None) -> None:
         self._clock = clock
         self._shared: Shared = shared if shared is not None else Local(clock)
-        self._rests: dict[str, Rest] = {}
+        self.rests: dict[str, Rest] = {}
+        """Those that rest, by name, and perhaps some that no longer do: whoever finds it empty need not ask."""
         self._shared.watch(PREFIX, self._heard)
 
     def resting(self, name: str, identity: str) -> Rest | None:
         """The rest of `name` that is still on, or None."""
-        if not self._rests:
+        if not self.rests:
             return None
-        rest = self._rests.get(name)
+        rest = self.rests.get(name)
         if rest is None or rest.identity != identity or rest.until <= self._clock():
             return None
         return rest
-
-    @property
-    def none(self) -> bool:
-        """Whether nobody has failed for a long time: mostly it is so, and then there is nothing to look up."""
-        return not self._rests
 
     def rest(
         self, name: str, identity: str, *, pace: Pace, reason: str, seconds: float | None, began: float
@@ -75,7 +71,7 @@ class Cooldowns:
         with each level. Failures of attempts that were under way together raise the level once.
         """
         now = self._clock()
-        before = self._rests.get(name)
+        before = self.rests.get(name)
         if before is not None and before.identity != identity:
             before = None
         together = before is not None and began <= before.since
@@ -92,20 +88,20 @@ class Cooldowns:
     def heal(self, name: str, began: float = math.inf) -> bool:
         """A success of an attempt that `began` then: all is forgotten, but for a failure that came after it began.
         Whether there was something to forget."""
-        rest = self._rests.get(name)
+        rest = self.rests.get(name)
         if rest is None or rest.since > began:
             return False
         self._forget(name)
         return True
 
     def _forget(self, name: str) -> None:
-        del self._rests[name]
+        del self.rests[name]
         self._shared.drop(PREFIX + name)
 
     def _keep(self, name: str, rest: Rest) -> None:
-        self._rests.pop(name, None)
-        self._rests[name] = rest
-        if len(self._rests) > self.LARGEST:
+        self.rests.pop(name, None)
+        self.rests[name] = rest
+        if len(self.rests) > self.LARGEST:
             self._forget_oldest()
 
     def _tell(self, name: str, rest: Rest) -> None:
@@ -116,10 +112,10 @@ class Cooldowns:
         """Another process sent a name to rest, or healed it."""
         name = heard.key.removeprefix(PREFIX)
         if heard.verb == "drop":
-            self._rests.pop(name, None)
+            self.rests.pop(name, None)
         elif heard.verb == "put":
             theirs = msgspec.msgpack.decode(heard.value, type=Rest)
-            ours = self._rests.get(name)
+            ours = self.rests.get(name)
             merged = theirs if ours is None else _merged(ours, theirs)
             self._keep(name, merged)
             if merged.until > theirs.until:
@@ -128,13 +124,13 @@ class Cooldowns:
     def _forget_oldest(self) -> None:
         """Models of open lists are named by clients: those that rested first go, above all those that are back."""
         now = self._clock()
-        self._rests = {name: rest for name, rest in self._rests.items() if rest.until > now}
-        for name in list(self._rests)[: max(0, len(self._rests) - self.LARGEST)]:
-            del self._rests[name]
+        self.rests = {name: rest for name, rest in self.rests.items() if rest.until > now}
+        for name in list(self.rests)[: max(0, len(self.rests) - self.LARGEST)]:
+            del self.rests[name]
 
     def reset(self, prefix: str = "") -> int:
         """Forget the rests of all names that start so; how many there were."""
-        names = [name for name in self._rests if name.startswith(prefix)]
+        names = [name for name in self.rests if name.startswith(prefix)]
         for name in names:
             self._forget(name)
         return len(names)
@@ -142,7 +138,7 @@ class Cooldowns:
     def all(self) -> dict[str, Rest]:
         """Those that are on now, by name."""
         now = self._clock()
-        return {name: rest for name, rest in sorted(self._rests.items()) if rest.until > now}
+        return {name: rest for name, rest in sorted(self.rests.items()) if rest.until > now}
 
 
 def _merged(ours: Rest, theirs: Rest) -> Rest:

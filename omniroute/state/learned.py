@@ -25,29 +25,26 @@ class Learned:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._used_up: dict[str, UsedUp] = {}
+        self.known: dict[str, UsedUp] = {}
+        """By account id; whoever finds it empty need not ask."""
 
     def used_up(self, account: str, identity: str, now: float) -> UsedUp | None:
         """What the account has nothing left of, or None."""
-        if not self._used_up:
+        if not self.known:
             return None
-        found = self._used_up.get(account)
+        found = self.known.get(account)
         if found is None or found.identity != identity or found.until <= now:
             return None
         return found
 
-    @property
-    def nothing(self) -> bool:
-        return not self._used_up
-
     def hear(self, account: str, identity: str, reason: str, seconds: float) -> None:
         """`reason` says what is used up, `seconds` until it resets."""
         until = self._clock() + min(seconds, LONGEST)
-        self._used_up[account] = UsedUp(identity, until, reason)
+        self.known[account] = UsedUp(identity, until, reason)
 
     def forget(self, account: str) -> bool:
-        return self._used_up.pop(account, None) is not None
+        return self.known.pop(account, None) is not None
 
     def all(self) -> dict[str, UsedUp]:
         now = self._clock()
-        return {name: said for name, said in sorted(self._used_up.items()) if said.until > now}
+        return {name: said for name, said in sorted(self.known.items()) if said.until > now}

@@ -53,7 +53,9 @@ class Deadline:
         queue = self._queue
         self.task: asyncio.Task[object] | None = asyncio.current_task(queue.loop)
         self.due = queue.loop.time() + queue.seconds
-        queue.add(self)
+        queue.waiting[self] = None
+        if queue.timer is None:
+            queue.look_at(self.due)
 
     def expire(self) -> None:
         self.expired = True
@@ -74,26 +76,24 @@ class Deadline:
 class _Queue:
     """Waits of one length, in the order in which they end."""
 
-    __slots__ = ("_timer", "loop", "seconds", "waiting")
+    __slots__ = ("loop", "seconds", "timer", "waiting")
 
     def __init__(self, seconds: float) -> None:
         # Asked for once: to find out costs a call of the system each time (CPython 3.11).
         self.loop = asyncio.get_running_loop()
         self.seconds = seconds
         self.waiting: dict[Deadline, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
-    def add(self, deadline: Deadline) -> None:
-        self.waiting[deadline] = None
-        if self._timer is None:
-            self._timer = self.loop.call_at(deadline.due, self._look)
+    def look_at(self, due: float) -> None:
+        self.timer = self.loop.call_at(due, self._look)
 
     def _look(self) -> None:
         now = self.loop.time()
-        self._timer = None
+        self.timer = None
         for deadline in list(self.waiting):
             if deadline.due > now:
-                self._timer = self.loop.call_at(deadline.due, self._look)
+                self.look_at(deadline.due)
                 return
             del self.waiting[deadline]
             deadline.expire()

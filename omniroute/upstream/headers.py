@@ -54,16 +54,11 @@ def merged(*layers: Mapping[str, str]) -> dict[str, str]:
     return headers
 
 
-def forwarded(client: Mapping[str, str], same: bool) -> dict[str, str]:
-    """The client's headers that the upstream gets."""
-    names = FORWARDED if same else FORWARDED_ALWAYS
-    return {name: value for name in names if (value := client.get(name)) is not None}
-
-
 def outgoing_headers(client: Mapping[str, str], upstream: Upstream, *, same: bool) -> dict[str, str]:
     """All headers of a request but the credential's. Clients send the same ones with all their requests: they are put
     together once."""
-    key = tuple(forwarded(client, same).items())
+    names = FORWARDED if same else FORWARDED_ALWAYS
+    key = tuple([(name, value) for name in names if (value := client.get(name)) is not None])
     found = upstream.dressed.get(key)
     if found is None:
         if len(upstream.dressed) >= DRESSED:

@@ -386,8 +386,9 @@ class HttpInbound:
             self.broke(CUT)
 
     def _take(self) -> bytes:
+        if self._size > READ_AHEAD:
+            self.resume()
         pieces, self._pieces, self._size = self._pieces, [], 0
-        self.resume()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _more(self) -> None:

@@ -44,7 +44,7 @@ class Shallow:
         size = len(value)
         if known is not None and known.get(size) == value:
             return False
-        if not _opens_more(value, self._most - 1):
+        if not opens_more(value, self._most - 1):
             return False
         if _is_deeper(value, self._most - 1, TAKEN_APART):
             return True
@@ -75,7 +75,7 @@ def is_deeper(text: bytes, most: int, top: TopLevel | None = None, shallow: Shal
     if top is None or most <= 0:
         return _is_deeper(text, most, TAKEN_APART)
     # A large image in few brackets: nothing is copied to find that out.
-    if len(text) > LARGE and not _opens_more(text, most):
+    if len(text) > LARGE and not opens_more(text, most):
         return False
     shallow = shallow if shallow is not None else Shallow(most)
     for name, piece in top.items():
@@ -86,7 +86,7 @@ def is_deeper(text: bytes, most: int, top: TopLevel | None = None, shallow: Shal
 
 
 def _is_deeper(text: bytes, most: int, apart: int) -> bool:
-    if not _opens_more(text, most):
+    if not opens_more(text, most):
         return False
     if apart == 0 or most <= 0:
         return _followed(text, most)
@@ -102,7 +102,7 @@ def _is_deeper(text: bytes, most: int, apart: int) -> bool:
     return False
 
 
-def _opens_more(text: bytes, most: int) -> bool:
+def opens_more(text: bytes, most: int) -> bool:
     """Whether there are more than `most` opening brackets, in strings or not. To find the next one is much faster
     over long stretches than to count them all, and over short ones slower."""
     if len(text) <= most:
