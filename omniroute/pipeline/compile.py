@@ -53,7 +53,8 @@ def _wrap(name: str, around: Around, proceed: Handler) -> Handler:
     inner = around.run
 
     def run(exchange: Exchange) -> Awaitable[Reply]:
-        exchange.marks.append((name, perf_counter()))
+        exchange.stages.append(name)
+        exchange.stage_begins.append(perf_counter())
         return inner(exchange, proceed)
 
     return run
@@ -65,8 +66,10 @@ def _fuse(gates: Iterable[Step], proceed: Handler) -> Handler:
         return proceed
 
     def run(exchange: Exchange) -> Awaitable[Reply]:
+        stages, begins = exchange.stages, exchange.stage_begins
         for name, check in checks:
-            exchange.marks.append((name, perf_counter()))
+            stages.append(name)
+            begins.append(perf_counter())
             reply = check(exchange)
             if reply is not None:
                 return at_once(reply)

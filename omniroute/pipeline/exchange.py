@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -140,7 +140,6 @@ class Exchange:
         "later",
         "lost",
         "malformed",
-        "marks",
         "member",
         "model",
         "notes",
@@ -153,6 +152,8 @@ class Exchange:
         "reply_edits",
         "request",
         "request_edits",
+        "stage_begins",
+        "stages",
         "stream",
         "target",
         "top",
@@ -212,7 +213,9 @@ class Exchange:
         """What is to be noted of the answer, and can wait until its first bytes are on their way."""
         self.facts: Facts | None = None
         """What the plan was made of."""
-        self.marks: list[tuple[str, float]] = []
+        self.stages: list[str] = []
+        self.stage_begins: list[float] = []
+        """The stages that it came to, in order, and when (`perf_counter`)."""
         self.watch: Watch | None = None
         self.top: TopLevel | None = None
         """The outline taken apart at its top level, where it is so large that this should be done only once."""
@@ -302,7 +305,7 @@ class Exchange:
         twin.tried = []
         twin.lost = []
         twin.attempts = 0
-        twin.marks = list(self.marks)
+        twin.stages, twin.stage_begins = list(self.stages), list(self.stage_begins)
         # What was not edited is read again from the bytes; the conversation is never changed by those who read it.
         twin._doc = _json.decode(_encode(self._doc)) if self.edited else None
         return twin
@@ -313,7 +316,8 @@ class Exchange:
         lost, cost = self.lost, self.cost_of_lost
         self.adopt(rival)
         self.attempts, self.tried, self.lost, self.cost_of_lost = attempts, tried, lost, cost
-        self.marks, self.watch = rival.marks, rival.watch
+        self.stages, self.stage_begins = rival.stages, rival.stage_begins
+        self.watch = rival.watch
         self._doc, self.edited = rival._doc, rival.edited
         self.later.append(rival.begun)
         self.endings.append(lambda problem: rival.end_as(self))
@@ -399,12 +403,13 @@ _OWN = frozenset(
         "ids",
         "later",
         "malformed",
-        "marks",
         "model",
         "pipeline",
         "reply_edits",
         "request",
         "request_edits",
+        "stage_begins",
+        "stages",
         "stream",
         "top",
         "watch",
@@ -415,16 +420,22 @@ _OWN = frozenset(
 _MET = tuple(name for name in Exchange.__slots__ if name not in _OWN)
 
 
+class RandomBytes(Protocol):
+    """What ids take of a `random.Random`."""
+
+    def randbytes(self, n: int) -> bytes: ...
+
+
 class IdSource:
     """Fresh ids for answers, such as `msg_3f…`. A random source is handed in, so that tests can repeat them."""
 
-    __slots__ = ("_bits",)
+    __slots__ = ("_random",)
 
-    def __init__(self, bits: Any) -> None:
-        self._bits = bits
+    def __init__(self, random: RandomBytes) -> None:
+        self._random = random
 
     def new(self, prefix: str) -> str:
-        return f"{prefix}{self._bits.getrandbits(96):024x}"
+        return prefix + self._random.randbytes(12).hex()
 
 
 class Reply:

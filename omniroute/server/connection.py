@@ -30,6 +30,8 @@ LONGEST_LINE = 16 * 1024
 LONGEST_FIELD = 64 * 1024
 MOST_HEADERS = 128
 """Bytes of a request's target and of a header, and how many headers: beyond them a request is none."""
+USUAL_NAME = 64
+"""Bytes of a header's name that is remembered: anybody may make up long ones."""
 LINGER = 10.0
 """Seconds in which a body that nobody wanted may still come, so that its sender gets to read the answer."""
 
@@ -365,7 +367,7 @@ def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[CIMultiDict[str], int]:
     size = 0
     for raw, value in fields:
         size += len(raw) + len(value)
-        name, single = _name_of(raw)
+        name, single = _known_name(raw) if len(raw) <= USUAL_NAME else _name_of(raw)
         if single:
             if name in seen:
                 raise ValueError(f"there are two headers {name}")
@@ -376,13 +378,15 @@ def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[CIMultiDict[str], int]:
     return CIMultiDict(pairs), size
 
 
-@lru_cache(maxsize=1024)
 def _name_of(raw: bytes) -> tuple[str, bool]:
     """The name of a header in lower case, and whether it may stand there once only. Raises `ValueError`."""
     name = raw.lower().decode("latin-1")
     if name == "sec-websocket-key1":
         raise ValueError("the old websockets are not spoken")
     return name, name in SINGLE
+
+
+_known_name = lru_cache(maxsize=1024)(_name_of)
 
 
 def _head_again(headers: CIMultiDict[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""Random bits of the operating system, fetched for many ids at once: each fetch is a call into the kernel."""
+"""Random bytes of the operating system, fetched for many ids at once: each fetch is a call into the kernel."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ class Entropy:
         self._bytes = b""
         self._at = 0
 
-    def getrandbits(self, bits: int) -> int:
-        """`bits` is a multiple of eight."""
-        count = bits // 8
-        if self._at + count > len(self._bytes):
-            self._bytes, self._at = os.urandom(max(FETCHED, count)), 0
+    def randbytes(self, n: int) -> bytes:
+        if self._at + n > len(self._bytes):
+            self._bytes, self._at = os.urandom(max(FETCHED, n)), 0
         begin = self._at
-        self._at += count
-        return int.from_bytes(self._bytes[begin : self._at], "little")
+        self._at += n
+        return self._bytes[begin : self._at]

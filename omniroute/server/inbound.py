@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
+from itertools import repeat
+from operator import mul, sub
 from time import perf_counter
 
 import msgspec
@@ -128,7 +130,7 @@ def _headers_of(exchange: Exchange, reply: Reply, extra: dict[str, str]) -> dict
     headers = {
         "X-Request-Id": exchange.request.id,
         "X-OmniRoute-Config": exchange.config,
-        "Server-Timing": server_timing(exchange.marks, exchange.request.started),
+        "Server-Timing": server_timing(exchange.stages, exchange.stage_begins, exchange.request.started),
     }
     if exchange.target is not None:
         headers["X-OmniRoute-Target"] = header_safe(exchange.target.name)
@@ -138,23 +140,19 @@ def _headers_of(exchange: Exchange, reply: Reply, extra: dict[str, str]) -> dict
     return headers
 
 
-def server_timing(marks: list[tuple[str, float]], started: float) -> str:
-    """How long each stage held the request until the answer began, in ms (W3C Server Timing)."""
+def server_timing(stages: list[str], begins: list[float], started: float) -> str:
+    """How long each stage held the request until the answer began, in ms (W3C Server Timing). `begins` and `started` are
+    in seconds of `perf_counter`."""
     now = perf_counter()
-    names = tuple([name for name, _ in marks])
-    spans: list[float] = []
-    end = now
-    for _, begin in reversed(marks):
-        spans.append((end - begin) * 1000)
-        end = begin
-    spans.reverse()
-    text = _timing_of(names)
+    # No step of the interpreter for each stage: every answer has this header.
+    spans = [*map(mul, map(sub, [*begins[1:], now], begins), repeat(1000.0)), (now - started) * 1000.0]
+    text = _timing_of(tuple(stages))
     if text is None:
-        summed = dict.fromkeys(names, 0.0)
-        for name, span in zip(names, spans, strict=True):
+        summed = dict.fromkeys(stages, 0.0)
+        for name, span in zip(stages, spans, strict=False):
             summed[name] += span
-        text, spans = _timing_of(tuple(summed)) or "", list(summed.values())
-    return text % (*spans, (now - started) * 1000)
+        text, spans = _timing_of(tuple(summed)) or "", [*summed.values(), spans[-1]]
+    return text % tuple(spans)
 
 
 @lru_cache(maxsize=256)

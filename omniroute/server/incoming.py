@@ -256,9 +256,8 @@ class Incoming:
 
     def _head_of(self, status: int, headers: Mapping[str, str]) -> bytes:
         """Raises `ValueError` for a value that would begin a line of its own."""
-        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-        text = "".join(lines)
-        if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        text = _lines_of(tuple(headers)) % tuple(headers.values())
+        if text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
             raise ValueError("a header holds a line break")
         if self.keep_alive and headers.get("Connection") == "close":
             self.keep_alive = False
@@ -286,6 +285,12 @@ def _split(target: str) -> tuple[str, str]:
     target = target.partition("#")[0]
     path, _, query = target.partition("?")
     return (unquote(path, errors="surrogateescape") if "%" in path else path), query
+
+
+@lru_cache(maxsize=256)
+def _lines_of(names: tuple[str, ...]) -> str:
+    """The lines of these headers, with places for their values: most answers have the same ones."""
+    return "".join([f"{name.replace('%', '%%')}: %s\r\n" for name in names])
 
 
 @lru_cache(maxsize=128)

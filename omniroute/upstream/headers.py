@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from omniroute.routing.directory import Upstream
 
@@ -54,11 +55,17 @@ def merged(*layers: Mapping[str, str]) -> dict[str, str]:
     return headers
 
 
+@lru_cache(maxsize=256)
+def _forwarded(names: tuple[str, ...], same: bool) -> tuple[str, ...]:
+    """Those of a client's headers that the upstream gets."""
+    present = {name.lower() for name in names}
+    return tuple(name for name in (FORWARDED if same else FORWARDED_ALWAYS) if name in present)
+
+
 def outgoing_headers(client: Mapping[str, str], upstream: Upstream, *, same: bool) -> dict[str, str]:
     """All headers of a request but the credential's. Clients send the same ones with all their requests: they are put
     together once."""
-    names = FORWARDED if same else FORWARDED_ALWAYS
-    key = tuple([(name, value) for name in names if (value := client.get(name)) is not None])
+    key = tuple([(name, client[name]) for name in _forwarded(tuple(client), same)])
     found = upstream.dressed.get(key)
     if found is None:
         if len(upstream.dressed) >= DRESSED:

@@ -49,7 +49,8 @@ class Sender:
         target, account, outgoing = exchange.target, exchange.account, exchange.outgoing
         if target is None or account is None or outgoing is None:
             raise RuntimeError("the pipeline sends without a target, an account or a request")
-        exchange.marks.append(("upstream", perf_counter()))
+        exchange.stages.append("upstream")
+        exchange.stage_begins.append(perf_counter())
         transport = self._transports[target.provider.name]
         outbound = self._outbound(exchange, target, account, outgoing)
         sign = account.granted[outgoing.wire.name].sign

@@ -113,7 +113,7 @@ def named(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): headers[name] for name in telling} if telling else {}
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
     """Those of these names of headers that tell of rate limits. A provider's answers have the same ones all the time."""
     return tuple(

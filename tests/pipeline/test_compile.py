@@ -12,7 +12,8 @@ class Fake(Exchange):
     """Only what the compiler touches."""
 
     def __init__(self) -> None:
-        self.marks = []
+        self.stages = []
+        self.stage_begins = []
 
 
 def build(parts: dict[str, Part], heard: list[str]) -> Handler:
