@@ -8,7 +8,7 @@ https://docs.claude.com/en/docs/build-with-claude/streaming
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,6 +60,23 @@ class _Block:
         """The `input` that a call came with at its start."""
 
 
+class _TextPiece(msgspec.Struct, forbid_unknown_fields=True):
+    type: Literal["text_delta"]
+    text: str
+
+
+class _TextEvent(msgspec.Struct):
+    """What most events are: one more piece of a text."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: _TextPiece
+    error: None = None
+
+
+_text_event = msgspec.json.Decoder(_TextEvent).decode
+
+
 class AnthropicReader:
     """Events of one stream into deltas."""
 
@@ -85,6 +102,10 @@ class AnthropicReader:
         data = event.data
         if self._over or not data or data.isspace() or data == b"[DONE]":
             return ()
+        if b'"text_delta"' in data:
+            piece = self._text_piece(data)
+            if piece is not None:
+                return (piece,)
         try:
             doc = decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -99,6 +120,18 @@ class AnthropicReader:
             return ()
         deltas = read(doc)
         return deltas if type(deltas) is tuple else list(deltas)
+
+    def _text_piece(self, data: bytes) -> TextDelta | None:
+        """One more piece of a text that is open; None for all else."""
+        try:
+            event = _text_event(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        block = self._blocks.get(event.index)
+        if block is None or block.kind != "text" or not event.delta.text:
+            return None
+        block.said = True
+        return TextDelta(part=block.part, text=event.delta.text)
 
     def end(self) -> Iterable[Delta]:
         if self._over:

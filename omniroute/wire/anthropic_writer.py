@@ -265,8 +265,11 @@ class AnthropicWriter:
 
     # content ────────────────────────────────────────────────────────────────────────────────────
     def _text(self, delta: TextDelta | RefusalDelta) -> bytes:
+        block, text = self._open, encode(delta.text)
+        if block is not None and block.part == delta.part and block.kind == "text" and not self._unplaced:
+            return _DELTA % (self._index, b"text_delta", b"text", text)
         out = self._place_signature(delta.part) + self._continue(delta.part, "text", _TEXT)
-        return out + self._delta(b"text_delta", b"text", delta.text)
+        return out + _DELTA % (self._index, b"text_delta", b"text", text)
 
     def _refusal(self, delta: RefusalDelta) -> bytes:
         self._refused = True

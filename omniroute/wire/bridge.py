@@ -23,6 +23,8 @@ from omniroute.wire.conversation import (
     Finish,
     Finished,
     Notes,
+    TextDelta,
+    ThinkingDelta,
     Usage,
     UsageDelta,
 )
@@ -71,6 +73,9 @@ def read_answer(raw: bytes, source: Wire) -> Answer:
 def write_answer(answer: Answer, client: Wire, reference: Reference, notes: Notes) -> bytes:
     """A plain answer as the client's bytes."""
     return encode(client.write_answer(answer, reference, notes))
+
+
+_WORDS = frozenset((TextDelta, ThinkingDelta))
 
 
 class CrossTap:
@@ -150,6 +155,10 @@ class CrossTap:
     def _write(self, deltas: Iterable[Delta]) -> bytes:
         out = b""
         for delta in deltas:
+            if type(delta) in _WORDS:
+                # Most are: they name nothing, and there is nothing to note of them.
+                out += self._writer.feed(delta)
+                continue
             self._note(delta)
             for known in self._customs.feed(self._names.inward_delta(delta)):
                 out += self._writer.feed(known)

@@ -114,6 +114,37 @@ _READ_HERE = frozenset({"role", "content", "refusal", "reasoning", "reasoning_co
 """What a delta mostly holds; only one that holds more is looked at for the rest."""
 
 
+class _Delta(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+    reasoning: None = None
+    reasoning_content: None = None
+
+
+class _Entry(msgspec.Struct):
+    delta: _Delta
+    index: int = 0
+    message: None = None
+    finish_reason: None = None
+    logprobs: None = None
+    usage: None = None
+
+
+class _Words(msgspec.Struct):
+    """An event that holds a piece of text and nothing else that is read."""
+
+    choices: tuple[_Entry]
+    usage: None = None
+    x_groq: None = None
+    citations: None = None
+    search_results: None = None
+    error: None = None
+
+
+_words = msgspec.json.Decoder(_Words).decode
+
+
 class Reader:
     """Deltas from the chunks of any server that speaks the format.
 
@@ -128,9 +159,15 @@ class Reader:
         self._ended = False
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
+        self._wordy = True
+        """Whether no event with text has held something else, too."""
 
     def feed(self, event: Event) -> Iterable[Delta]:
         """Raises `MalformedStream` for a payload that is not JSON."""
+        if self._wordy and b'"content":"' in event.data:
+            words = self._running_text(event.data)
+            if words is not None:
+                return (words,)
         if self._ended or not event.data.strip():
             return ()
         if event.data.strip() == b"[DONE]":
@@ -148,6 +185,25 @@ class Reader:
                 self._ended = True
                 return [*deltas, failure_of(problem)]
         return deltas or (Ping(),)
+
+    def _running_text(self, data: bytes) -> TextDelta | None:
+        """What most events are: one more piece of the text that is running. None for all others."""
+        choice = self._choices.get(0)
+        if (
+            choice is None
+            or choice.run != "text"
+            or choice.tags is not None
+            or choice.finished
+            or self._ended
+        ):
+            return None
+        try:
+            (entry,) = _words(data).choices
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._wordy = False
+            return None
+        text = entry.delta.content
+        return TextDelta(part=choice.part, text=text) if text and not entry.index else None
 
     def end(self) -> Iterable[Delta]:
         if self._ended:

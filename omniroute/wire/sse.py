@@ -33,6 +33,10 @@ class EventSplitter:
     def feed(self, chunk: bytes) -> list[Event]:
         if not self._started:
             chunk = self._start(chunk)
+        elif chunk.endswith(b"\n\n") and not (self._pieces or self._data or self._name or self._skip_lf):
+            one = _only(chunk)
+            if one is not None:
+                return [one]
         if self._skip_lf and chunk:
             # The CR that ended the last chunk was a whole line end; an LF now would be its second half.
             self._skip_lf = False
@@ -109,6 +113,15 @@ class EventSplitter:
         self._data = []
         self._size = 0
         return event
+
+
+def _only(chunk: bytes) -> Event | None:
+    """The event of a chunk that ends with a blank line, where it is the only one and looks as most do: a line of data,
+    perhaps after one with its name."""
+    begin = chunk.find(b"\n") + 1 if chunk.startswith(b"event: ") else 0
+    if not chunk.startswith(b"data: ", begin) or chunk.find(b"\n", begin) != len(chunk) - 2 or b"\r" in chunk:
+        return None
+    return Event(chunk[7 : begin - 1].decode("utf-8", "replace") if begin else "", chunk[begin + 6 : -2])
 
 
 def frame(data: bytes, name: str = "") -> bytes:
