@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from omniroute.errors import MalformedStream, Problem, Refused, UpstreamError
+from omniroute.pipeline.timers import Timer, timers_of
 
 log = logging.getLogger("omniroute")
 
@@ -214,7 +215,7 @@ class _Heart:
     """Writes a keep-alive when nothing was written for a while, and only between two events. Its one timer looks
     when the next could be due: a chunk only leaves word that it was there."""
 
-    __slots__ = ("_bytes", "_chunk", "_client", "_ends", "_every", "_handle", "_last", "_loop")
+    __slots__ = ("_bytes", "_chunk", "_client", "_ends", "_every", "_last", "_loop", "_timer")
 
     def __init__(self, keep_alive: bytes, ends: tuple[bytes, ...], client: Client, every: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -224,26 +225,27 @@ class _Heart:
         self._every = every
         self._last = 0.0
         self._chunk = b""
-        self._handle: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def start(self) -> None:
-        self._last = self._loop.time()
-        self._handle = self._loop.call_later(self._every, self._tick)
+        self._last = now = self._loop.time()
+        self._timer = timers_of(self._loop).call_at(now + self._every, self._tick)
 
     def beat(self, chunk: bytes) -> None:
         self._last = self._loop.time()
         self._chunk = chunk
 
     def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _tick(self) -> None:
         now = self._loop.time()
         if now - self._last >= self._every and self._between_events() and not self._client.full:
             self._last = now
             self._client.write(self._bytes)
-        self._handle = self._loop.call_later(max(0.05, self._every - (now - self._last)), self._tick)
+        again = max(0.05, self._every - (now - self._last))
+        self._timer = timers_of(self._loop).call_at(now + again, self._tick)
 
     def _between_events(self) -> bool:
         return not self._chunk or self._chunk.endswith(self._ends)

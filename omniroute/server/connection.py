@@ -69,6 +69,7 @@ class ClientConnection(asyncio.Protocol):
         "_paused",
         "_poison",
         "_queue",
+        "_size",
         "_target",
         "_task",
         "_transport",
@@ -84,7 +85,9 @@ class ClientConnection(asyncio.Protocol):
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields: list[tuple[str, str]] = []
+        self._size = 0
+        """Bytes of the headers so far."""
         self._target = b""
         self._incoming: Incoming | None = None
         """Whose body is being read."""
@@ -162,6 +165,7 @@ class ClientConnection(asyncio.Protocol):
         self.head_since = self._loop.time()
         self._target = b""
         self._fields = []
+        self._size = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -169,10 +173,14 @@ class ClientConnection(asyncio.Protocol):
             raise ValueError("the target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        fields = self._fields
-        fields.append((name, value))
-        if len(fields) > MOST_HEADERS or len(name) + len(value) > LONGEST_FIELD:
+        fields, size = self._fields, len(name) + len(value)
+        if len(fields) >= MOST_HEADERS or size > LONGEST_FIELD:
             raise ValueError("too many headers, or one that is too long")
+        if b"\0" in value:
+            raise ValueError("a header holds a NUL")
+        self._size += size
+        known = _known_name(name) if len(name) <= USUAL_NAME else _name_of(name)
+        fields.append((known, value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         if self._made_up:
@@ -183,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
             return
         parser = self._parser
         fields, self._fields = self._fields, []
-        headers, size = _headers(fields)
+        headers = _headers(fields)
         version = parser.get_http_version()
         if version == "1.1" and "host" not in headers:
             raise ValueError("there is no Host")
@@ -194,7 +202,13 @@ class ClientConnection(asyncio.Protocol):
             "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         )
         incoming = Incoming(
-            self, method, target, headers, size, version, parser.should_keep_alive() and method != "CONNECT"
+            self,
+            method,
+            target,
+            headers,
+            self._size,
+            version,
+            parser.should_keep_alive() and method != "CONNECT",
         )
         self.head_since = 0.0
         self._incoming = incoming
@@ -360,30 +374,23 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[CIMultiDict[str], int]:
-    """The headers, and how large they are. Raises `ValueError` for what could be understood in two ways."""
-    seen: set[str] = set()
-    pairs: list[tuple[str, str]] = []
-    size = 0
-    for raw, value in fields:
-        size += len(raw) + len(value)
-        name, single = _known_name(raw) if len(raw) <= USUAL_NAME else _name_of(raw)
-        if single:
-            if name in seen:
+def _headers(fields: list[tuple[str, str]]) -> CIMultiDict[str]:
+    """Raises `ValueError` for what could be understood in two ways."""
+    if len(dict(fields)) < len(fields):
+        seen: set[str] = set()
+        for name, _ in fields:
+            if name in seen and name in SINGLE:
                 raise ValueError(f"there are two headers {name}")
             seen.add(name)
-        if b"\0" in value:
-            raise ValueError("a header holds a NUL")
-        pairs.append((name, value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
-    return CIMultiDict(pairs), size
+    return CIMultiDict(fields)
 
 
-def _name_of(raw: bytes) -> tuple[str, bool]:
-    """The name of a header in lower case, and whether it may stand there once only. Raises `ValueError`."""
+def _name_of(raw: bytes) -> str:
+    """The name of a header in lower case. Raises `ValueError`."""
     name = raw.lower().decode("latin-1")
     if name == "sec-websocket-key1":
         raise ValueError("the old websockets are not spoken")
-    return name, name in SINGLE
+    return name
 
 
 _known_name = lru_cache(maxsize=1024)(_name_of)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 import httptools
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._inbound: HttpInbound | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []
         self._status = 0
         self._head_size = 0
@@ -238,9 +239,9 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         headers = self._headers
-        headers.append((name, value))
-        if len(headers) > MOST_HEADERS or b"\0" in value:
+        if len(headers) >= MOST_HEADERS or b"\0" in value:
             raise ValueError("a head that is not one")
+        headers.append((_lower(name), value.rstrip(b" \t").decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         if self._complete:
@@ -477,10 +478,16 @@ class HttpInbound:
             waiter.set_result(None)
 
 
-def _named(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for name, value in headers:
-        key = name.decode("latin-1").lower()
-        text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")
-        named[key] = f"{named[key]}, {text}" if key in named else text
+@lru_cache(maxsize=256)
+def _lower(name: bytes) -> str:
+    """The name of a header: providers have the same ones all the time."""
+    return name.decode("latin-1").lower()
+
+
+def _named(headers: list[tuple[str, str]]) -> dict[str, str]:
+    named = dict(headers)
+    if len(named) < len(headers):
+        named = {}
+        for name, text in headers:
+            named[name] = f"{named[name]}, {text}" if name in named else text
     return named

@@ -16,6 +16,7 @@ from omniroute.config.settings import Timeouts
 from omniroute.errors import MalformedStream, Problem, UpstreamError
 from omniroute.pipeline.exchange import Exchange, Outgoing, Reply
 from omniroute.pipeline.stream import Stream
+from omniroute.pipeline.timers import Timer, timers_of
 from omniroute.pipeline.turns import in_turns
 from omniroute.routing.directory import Account, Target
 from omniroute.upstream.commit import EMPTY, hold
@@ -264,7 +265,7 @@ class _Flow:
         self._timeouts = timeouts
         self._end = began + timeouts.total if timeouts.total is not None else math.inf
         self._paused = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -311,7 +312,7 @@ class _Flow:
             self._inbound.fail(_too_late(self._timeouts, over=now >= self._end))
         elif due != math.inf or self._paused:
             again = min(due, now + self._timeouts.idle)
-            self._timer = self._loop.call_at(again, self._look)
+            self._timer = timers_of(self._loop).call_at(again, self._look)
 
     def _rest(self) -> None:
         if self._timer is not None:
