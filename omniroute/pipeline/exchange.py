@@ -360,9 +360,9 @@ class Exchange:
 
     def begun(self) -> None:
         """The answer is on its way, or over: do what could wait for that. Once."""
-        later, self.later = self.later, []
-        for note in later:
-            note()
+        while self.later:
+            # One by one: should one fail, the others are still there at the end.
+            self.later.pop(0)()
 
     def end(self) -> None:
         """What it used and cost is known: tell those that wait for it. Once, whatever happened."""

@@ -44,7 +44,7 @@ from omniroute.wire.conversation import Doc
 from omniroute.wire.custom_calls import CustomCalls
 from omniroute.wire.estimate import estimated_tokens
 from omniroute.wire.names import NameMap
-from omniroute.wire.splice import replace_model
+from omniroute.wire.splice import rename, replace_model
 
 
 @stage("translate", needs=["target"], gives=["upstream_request"], example="{stage: translate, strict: true}")
@@ -214,7 +214,9 @@ class _Translation:
         raw = exchange.outline if self._outlined else exchange.request.body
         if not self._upstream.wire.model_in_body:
             return raw
-        return replace_model(raw, exchange.model, self._target.model, exchange.top)
+        if self._outlined or exchange.top is not None:
+            return replace_model(raw, exchange.model, self._target.model, exchange.top)
+        return rename(raw, exchange.model, self._target.model)
 
     def _translated(self) -> Doc:
         exchange = self._exchange

@@ -10,42 +10,83 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.wire.splice import replace_model, top_level, without_bulk
+from omniroute.wire.splice import rename, replace_model, top_level, without_bulk
 from tests.support.properties import examples
 
 PROPERTY = examples(100)
 
 
+CASES = [
+    (b'{"model":"old"}', b'{"model":"new"}'),
+    (b'{"model":"old","n":1}', b'{"model":"new","n":1}'),
+    (b'{"n":1,"model":"old"}', b'{"n":1,"model":"new"}'),
+    # White space inside values stays, that around the keys goes.
+    (b' {\n "model" : "old" ,\t"m": [ {"a" : 1.0} ] }\r\n', b'{"model":"new","m":[ {"a" : 1.0} ]}'),
+    # Keys, texts and objects that only look like it.
+    (b'{"a":{"model":"old"},"model":"old"}', b'{"a":{"model":"old"},"model":"new"}'),
+    (b'{"model":"old","a":[{"model":"old"}]}', b'{"model":"new","a":[{"model":"old"}]}'),
+    (b'{"a":"{\\"model\\":\\"old\\"}","model":"old"}', b'{"a":"{\\"model\\":\\"old\\"}","model":"new"}'),
+    (b'{"a":",\\"model\\":","model":"old"}', b'{"a":",\\"model\\":","model":"new"}'),
+    (b'{"a":["model","old"],"model":"old"}', b'{"a":["model","old"],"model":"new"}'),
+    (b'{"a":{"model":null},"model":"old"}', b'{"a":{"model":null},"model":"new"}'),
+    (b'{"models":"old","model":"old"}', b'{"models":"old","model":"new"}'),
+    # The last of repeated keys counts, and keys can be written with escapes.
+    (b'{"model":"other","n":1,"model":"old"}', b'{"model":"new","n":1}'),
+    (b'{"\\u006dodel":"old","a":{"model":"old"}}', b'{"model":"new","a":{"model":"old"}}'),
+    (b'{"model":"old","mod\\u0065l":"old"}', b'{"model":"new"}'),
+    # Values keep their bytes: escapes, big and small numbers, other alphabets.
+    (b'{"a":"\\u00e9\\/\xc3\xa9","model":"old"}', b'{"a":"\\u00e9\\/\xc3\xa9","model":"new"}'),
+    (
+        b'{"a":1e400,"b":-0,"c":1234567890123456789012,"model":"old"}',
+        b'{"a":1e400,"b":-0,"c":1234567890123456789012,"model":"new"}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), CASES)
+def test_it_changes_the_model_of_the_request(raw: bytes, expected: bytes) -> None:
+    assert replace_model(raw, "old", "new") == expected
+
+
+@pytest.mark.parametrize(("raw", "expected"), CASES)
+def test_in_its_place_it_is_the_same(raw: bytes, expected: bytes) -> None:
+    document = top_level(rename(raw, "old", "new"))
+    assert {k: bytes(v) for k, v in document.items()} == {k: bytes(v) for k, v in top_level(expected).items()}
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (b'{"model":"old"}', b'{"model":"new"}'),
-        (b'{"model":"old","n":1}', b'{"model":"new","n":1}'),
-        (b'{"n":1,"model":"old"}', b'{"n":1,"model":"new"}'),
-        # White space inside values stays, that around the keys goes.
-        (b' {\n "model" : "old" ,\t"m": [ {"a" : 1.0} ] }\r\n', b'{"model":"new","m":[ {"a" : 1.0} ]}'),
-        # Keys, texts and objects that only look like it.
-        (b'{"a":{"model":"old"},"model":"old"}', b'{"a":{"model":"old"},"model":"new"}'),
-        (b'{"model":"old","a":[{"model":"old"}]}', b'{"model":"new","a":[{"model":"old"}]}'),
-        (b'{"a":"{\\"model\\":\\"old\\"}","model":"old"}', b'{"a":"{\\"model\\":\\"old\\"}","model":"new"}'),
-        (b'{"a":",\\"model\\":","model":"old"}', b'{"a":",\\"model\\":","model":"new"}'),
-        (b'{"a":["model","old"],"model":"old"}', b'{"a":["model","old"],"model":"new"}'),
-        (b'{"a":{"model":null},"model":"old"}', b'{"a":{"model":null},"model":"new"}'),
-        (b'{"models":"old","model":"old"}', b'{"models":"old","model":"new"}'),
-        # The last of repeated keys counts, and keys can be written with escapes.
-        (b'{"model":"other","n":1,"model":"old"}', b'{"model":"new","n":1}'),
-        (b'{"\\u006dodel":"old","a":{"model":"old"}}', b'{"model":"new","a":{"model":"old"}}'),
-        (b'{"model":"old","mod\\u0065l":"old"}', b'{"model":"new"}'),
-        # Values keep their bytes: escapes, big and small numbers, other alphabets.
-        (b'{"a":"\\u00e9\\/\xc3\xa9","model":"old"}', b'{"a":"\\u00e9\\/\xc3\xa9","model":"new"}'),
         (
-            b'{"a":1e400,"b":-0,"c":1234567890123456789012,"model":"old"}',
-            b'{"a":1e400,"b":-0,"c":1234567890123456789012,"model":"new"}',
+            b' {\n "model" : "old" ,\t"m": [ {"a" : 1.0} ] }\r\n',
+            b' {\n "model" : "new" ,\t"m": [ {"a" : 1.0} ] }\r\n',
         ),
+        (
+            b'{"a":"{\\"model\\":\\"old\\"}", "model":\n"old"}',
+            b'{"a":"{\\"model\\":\\"old\\"}", "model":\n"new"}',
+        ),
+        (b'{"text":"cut \\ud83d", "model":"old"}', b'{"text":"cut \\ud83d", "model":"new"}'),
+        # Not where there is a doubt: these are taken apart.
+        (b'{ "a":"model", "model":"old"}', b'{"a":"model","model":"new"}'),
+        (b'{ "a":{"model":"old"}, "mod\\u0065l":"old"}', b'{"a":{"model":"old"},"model":"new"}'),
+        (b'{ "a":{"model":"old"}, "\\u006Dodel":"old"}', b'{"a":{"model":"old"},"model":"new"}'),
+        (b'{ "model":"\\u006fld"}', b'{"model":"new"}'),
+        (b'{ "model":"o\\u006cd"}', b'{"model":"new"}'),
     ],
 )
-def test_it_changes_the_model_of_the_request(raw: bytes, expected: bytes) -> None:
-    assert replace_model(raw, "old", "new") == expected
+def test_white_space_stays_where_the_name_is_changed_in_its_place(raw: bytes, expected: bytes) -> None:
+    assert rename(raw, "old", "new") == expected
+
+
+@pytest.mark.parametrize("old", ["a/b", 'a"b', "中文", "a\\b"])
+@pytest.mark.parametrize("escaped", [True, False])
+def test_the_old_name_may_be_written_in_any_way(old: str, escaped: bool) -> None:
+    raw = (
+        json.dumps({"model": old, "n": 1}, ensure_ascii=escaped)
+        .replace("/", "\\/" if escaped else "/")
+        .encode()
+    )
+    assert json.loads(rename(raw, old, "new")) == {"model": "new", "n": 1}
 
 
 def test_the_same_name_changes_no_byte() -> None:
@@ -99,6 +140,7 @@ def test_it_agrees_with_a_parser(
     document = before | {"model": old} | after
     raw = json.dumps(document, ensure_ascii=ascii, indent=indent).encode()
     assert json.loads(replace_model(raw, old, new)) == document | {"model": new}
+    assert json.loads(rename(raw, old, new)) == document | {"model": new}
 
 
 def test_it_is_quick() -> None:
