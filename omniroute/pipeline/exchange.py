@@ -363,12 +363,12 @@ class Exchange:
         while self.later:
             # One by one: should one fail, the others are still there at the end.
             self.later.pop(0)()
+        # Nobody plans any more; and they know the exchange: without a collector it would never be freed.
+        self.facts = None
 
     def end(self) -> None:
         """What it used and cost is known: tell those that wait for it. Once, whatever happened."""
         self.begun()
-        # They know the exchange: without a collector it would never be freed.
-        self.facts = None
         endings, self.endings = self.endings, []
         for ending in endings:
             ending(self.problem)
